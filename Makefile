@@ -1,0 +1,55 @@
+# `make` sets up .venv and runs the pipeline; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+# What a target runs finds dvc and python in .venv, as after `source .venv/bin/activate`.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-header --no-annotate
+
+.DEFAULT_GOAL := run
+.PHONY: run setup setup-dev test check lock clean help
+
+run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
+	@python -m tools.run
+
+setup: $(VENV)/.setup ## create .venv with what the pipeline needs
+
+setup-dev: $(VENV)/.setup-dev ## add what tests and checks need
+
+$(UV): requirements-uv.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	"error: Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; try: make PYTHON=python3.12" % v[:2])'
+	@$(PYTHON) -m venv $(VENV) || { echo "error: Python cannot make a virtual environment; on" \
+	"Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# `sync` also removes what a lock no longer names, so the stamp of the other environment goes.
+$(VENV)/.setup: requirements.lock | $(UV)
+	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
+	@rm -f $(VENV)/.setup-dev
+	@touch $@
+
+$(VENV)/.setup-dev: requirements-dev.lock requirements.lock | $(UV)
+	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
+	@touch $(VENV)/.setup $@
+
+test: setup-dev ## run the tests
+	@python -m pytest
+
+check: setup-dev ## lint, format, types
+	@ruff check
+	@ruff format --check
+	@mypy
+
+lock: $(UV) ## renew the lock files from pyproject.toml
+	$(UV) $(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(UV) $(COMPILE) --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove .venv and caches, nothing that the pipeline made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

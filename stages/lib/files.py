@@ -1,0 +1,105 @@
+"""Atomic, byte-stable reading and writing of arrays, JSON and CSV."""
+
+import csv
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from stages.lib.errors import UserError
+
+# Six significant digits: more than any comparison needs, fewer than processors disagree about.
+SIGNIFICANT_DIGITS = 6
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write that appears under `path` only once it is complete and on disk.
+
+    The temporary file lies beside it under a fixed name, so what a killed run leaves behind is
+    overwritten by the next one. Folders are made as needed. Raises OSError where the folder
+    cannot be written or the disk is full; `path` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as an .npz file that `numpy.load` opens; same arrays, same bytes.
+
+    Compression level 1 instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
+    """
+    with atomic(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Read the arrays `names` from the .npz file `path`, in that order; never unpickles.
+
+    Raises UserError if the file is absent, is not an intact .npz, or lacks one of the arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise UserError(f"{path}: not an .npz file")
+            missing = sorted(set(names) - set(archive.files))
+            if missing:
+                raise UserError(f"{path}: array {', '.join(missing)} is missing")
+            return tuple(archive[name] for name in names)
+    except (ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write a (nested) mapping as JSON: sorted keys, floats with six significant digits."""
+    text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)
+    with atomic(path) as file:
+        file.write(f"{text}\n".encode())
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
+    """Write equally long columns as CSV with a header; floats with six significant digits.
+
+    Raises ValueError if the columns differ in length.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([_rounded(value) for value in row])
+    with atomic(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, for use within a one-line message."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    if isinstance(value, np.integer):
+        return int(value)
+    return value

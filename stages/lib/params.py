@@ -1,0 +1,121 @@
+"""params.yaml, parsed and checked: one class per group."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from stages.lib.errors import UserError
+
+PATH = Path("params.yaml")
+
+
+def _whole(low: int, high: int) -> Any:
+    return Field(ge=low, le=high, description=f"a whole number from {low} to {high}")
+
+
+def _seed() -> Any:
+    return _whole(0, 2**32 - 1)
+
+
+class _Group(BaseModel):
+    # strict: "5", 5.0 and true are not the whole number 5.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Prepare(_Group):
+    """Which digits, and how many of the training images are held out for validation."""
+
+    dataset: Literal["mnist", "uci_digits"] = Field(description="mnist or uci_digits")
+    validation_size: int = _whole(0, 30_000)
+    seed: int = _seed()
+
+
+class Training(_Group):
+    """What both models have in common: passes over the data, images per step, step size."""
+
+    epochs: int = _whole(1, 1000)
+    batch_size: int = _whole(1, 10_000)
+    learning_rate: float = Field(
+        gt=0, le=1, allow_inf_nan=False, description="a number above 0, at most 1"
+    )
+    seed: int = _seed()
+
+
+class TrainLinear(Training):
+    """The single dense layer."""
+
+
+class TrainHidden(Training):
+    """The model with one hidden layer of `units`."""
+
+    units: int = _whole(1, 10_000)
+
+
+class Evaluate(_Group):
+    """How many images the example picture shows."""
+
+    examples: int = _whole(1, 100)
+
+
+class Runtime(_Group):
+    """Whether results are the same bits on every processor, or as fast as this one can."""
+
+    portable: bool = Field(description="true or false")
+
+
+class Params(_Group):
+    """The whole of params.yaml."""
+
+    prepare: Prepare
+    train_linear: TrainLinear
+    train_hidden: TrainHidden
+    evaluate: Evaluate
+    runtime: Runtime
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check the parameters.
+
+    Raises UserError with one line per problem, each naming the key, its value and what is allowed.
+    """
+    values = _read_yaml(path)
+    try:
+        return Params.model_validate(values)
+    except ValidationError as invalid:
+        problems = [f"{path}: {_explain(error)}" for error in invalid.errors()]
+        raise UserError("\n".join(problems)) from None
+
+
+def _read_yaml(path: Path) -> object:
+    # The parser and the YAML version (1.2) that DVC itself uses; it refuses repeated keys.
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the top of the repository") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: {error.problem or error.context}") from None
+    except (YAMLError, ValueError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+
+
+def _explain(error: Any) -> str:
+    """One problem that pydantic found, in words."""
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    parent: type[BaseModel] = Params
+    for part in location[:-1]:
+        parent = parent.model_fields[part].annotation  # type: ignore[assignment]
+    known = parent.model_fields
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a parameter; known here: {', '.join(known)}"
+    if not location:
+        return f"must hold the groups {', '.join(known)}, not {error['input']!r}"
+    wanted = known[location[-1]].description or "a group of parameters"
+    if error["type"] == "missing":
+        return f"{key} is missing; must be {wanted}"
+    return f"{key} is {error['input']!r}; must be {wanted}"

@@ -1,0 +1,66 @@
+"""The training, validation and test images as the stages hand them on (data/prepared/)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stages.lib import files, paths
+from stages.lib.errors import UserError
+
+CLASSES = 10
+
+
+class Split(NamedTuple):
+    """Images float32 (n, height * width) in [0, 1] and labels uint8 (n,) with values 0 to 9."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def hold_out(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the indices 0 to n-1 into those kept and those held out, each in ascending order.
+
+    `size` indices, chosen by `seed`, are held out, but at most half of them.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    size = min(size, n // 2)
+    return np.sort(order[size:]), np.sort(order[:size])
+
+
+def scale(images: np.ndarray) -> np.ndarray:
+    """uint8 (n, height, width) -> float32 (n, height * width), 0..255 scaled to 0..1."""
+    return images.reshape(len(images), -1) / np.float32(255)
+
+
+def write(name: str, split: Split) -> None:
+    """Write data/prepared/`name`.npz."""
+    files.write_arrays(paths.prepared(name), split._asdict())
+
+
+def read(name: str) -> Split:
+    """Read data/prepared/`name`.npz.
+
+    Raises UserError if the file does not hold a Split, or holds no row (validation may).
+    """
+    path = paths.prepared(name)
+    split = Split(*files.read_arrays(path, Split._fields))
+    problem = _problem(split)
+    if not problem and not len(split.labels) and name != "validation":
+        problem = "holds no image"
+    if problem:
+        raise UserError(f"{path}: {problem}; make it anew with: dvc repro -f prepare")
+    return split
+
+
+def _problem(split: Split) -> str | None:
+    images, labels = split
+    if images.dtype != np.float32 or images.ndim != 2:
+        return f"images is {images.dtype} {images.shape}, not float32 (n, pixels)"
+    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        return f"labels is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
+    # Written so that NaN, which is neither, counts as outside.
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        return "images has values outside 0..1"
+    if labels.max(initial=0) >= CLASSES:
+        return f"labels has the value {labels.max()}; labels are 0 to {CLASSES - 1}"
+    return None

@@ -1,0 +1,119 @@
+"""Compile and fit: the one place that trains.
+
+Keras's `fit()` calls into TensorFlow once per batch, which costs more than the small batches'
+arithmetic. Here one call receives the order of a whole epoch and loops over its batches inside a
+single XLA-compiled function; everything else is the ordinary `fit()`.
+"""
+
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stages.lib.params import Training
+from stages.lib.splits import Split
+
+HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
+VALIDATION_BATCH = 5000
+# Marks a place in the last batch that no image fills.
+NO_IMAGE = -1
+
+
+def initial_weights(seed: int, layer: int) -> keras.initializers.Initializer:
+    """Keras's default initialiser, Glorot uniform, with a stream of its own for each layer."""
+    stream = np.random.SeedSequence([seed, layer]).generate_state(1)
+    return keras.initializers.GlorotUniform(seed=int(stream[0]))
+
+
+def epoch_order(n: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """The images of one epoch, batch by batch: int32 (steps, batch_size).
+
+    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch`; the places that
+    remain in the last batch hold NO_IMAGE.
+    """
+    batch_size = min(batch_size, n)
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    padded = np.full(-(-n // batch_size) * batch_size, NO_IMAGE, np.int32)
+    padded[:n] = order
+    return padded.reshape(-1, batch_size)
+
+
+def fit(
+    model: keras.Sequential, train: Split, validation: Split, settings: Training
+) -> dict[str, list[float]]:
+    """Train `model` in place with Adam on sparse categorical cross-entropy.
+
+    Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
+    the val_ columns hold None.
+    """
+    trainer = EpochTrainer(model, train)
+    trainer.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate),
+        # The mean over the images of a batch, not over the places: they differ in the last one.
+        loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+        weighted_metrics=["accuracy"],
+        jit_compile=True,
+    )
+    history = trainer.fit(
+        _epochs(len(train.labels), settings),
+        epochs=settings.epochs,
+        steps_per_epoch=1,
+        shuffle=False,
+        validation_data=validation if len(validation.labels) else None,
+        validation_batch_size=VALIDATION_BATCH,
+        callbacks=[_Progress()],
+        verbose=0,
+    ).history
+    epochs = list(range(1, settings.epochs + 1))
+    return {"epoch": epochs} | {
+        name: history.get(name, [None] * settings.epochs) for name in HISTORY
+    }
+
+
+def _epochs(n: int, settings: Training) -> Iterator[tuple[np.ndarray]]:
+    for epoch in range(settings.epochs):
+        yield (epoch_order(n, settings.batch_size, settings.seed, epoch),)
+
+
+class EpochTrainer(keras.Sequential):
+    """Trains the layers of `model` on an epoch per call; `model` itself stays a plain Keras model."""
+
+    def __init__(self, model: keras.Sequential, train: Split) -> None:
+        super().__init__([keras.Input(model.input_shape[1:]), *model.layers])
+        self.images = tf.constant(train.images)
+        self.labels = tf.constant(train.labels)
+
+    def train_step(self, data: tuple[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Adam steps on the batches whose row indices `data` holds, int32 (steps, batch_size)."""
+        (batches,) = data
+
+        def train_on_batch(step: tf.Tensor) -> tuple[tf.Tensor]:
+            rows = batches[step]
+            weights = tf.cast(rows != NO_IMAGE, tf.float32)
+            rows = tf.maximum(rows, 0)
+            images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
+            with tf.GradientTape() as tape:
+                predictions = self(images, training=True)
+                loss = self.compute_loss(images, labels, predictions, sample_weight=weights)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            self._loss_tracker.update_state(loss, sample_weight=tf.reduce_sum(weights))
+            self.compute_metrics(images, labels, predictions, sample_weight=weights)
+            return (step + 1,)
+
+        tf.while_loop(lambda step: step < tf.shape(batches)[0], train_on_batch, (tf.constant(0),))
+        return self.get_metrics_result()
+
+
+class _Progress(keras.callbacks.Callback):
+    """Prints a line per epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        seconds = time.perf_counter() - self.started
+        values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in (logs or {}))
+        print(f"epoch {epoch + 1}/{self.params['epochs']}  {values}  ({seconds:.1f} s)", flush=True)
