@@ -84,7 +84,7 @@ def digest(digits: Digits) -> str:
     """SHA-256, in hexadecimal, over the bytes of the four arrays in C order."""
     sha256 = hashlib.sha256()
     for array in digits:
-        sha256.update(np.ascontiguousarray(array))
+        sha256.update(np.ascontiguousarray(array).data)
     return sha256.hexdigest()
 
 

@@ -8,7 +8,7 @@ Okabe and Ito's, which colour-blind people can tell apart.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -177,7 +177,7 @@ def reliability(path: Path, probabilities: Mapping[str, np.ndarray], labels: np.
 
 @contextmanager
 def _figure(
-    path: Path, width: float, height: float, layout: str | None = "constrained"
+    path: Path, width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> Iterator[Figure]:
     """A figure of that many inches, written to `path` at the end."""
     with matplotlib.rc_context():

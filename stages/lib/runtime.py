@@ -42,7 +42,9 @@ def start(portable: bool) -> None:
     }
     obstacle = obstacle_to_portability() if portable else None
     if obstacle:
-        print(f"warning: {obstacle}, so the bits will differ from the committed ones", file=sys.stderr)
+        print(
+            f"warning: {obstacle}, so the bits will differ from the committed ones", file=sys.stderr
+        )
     elif portable:
         wanted |= PORTABLE
     if "tensorflow" in sys.modules:
@@ -67,13 +69,15 @@ def obstacle_to_portability(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"this is {platform.system()} on {platform.machine()}, not Linux on x86-64"
-    flags = next((line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), "")
+    flags = next(
+        (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
+    )
     missing = [name for name in ("avx2", "fma") if name not in flags.split()]
     return f"this processor has no {' and no '.join(missing).upper()}" if missing else None
 
 
 def _threads() -> int:
-    """As many threads as there are cores for us, or as TF_NUM_INTRAOP_THREADS says; at least two."""
+    """One thread per core we may use, or TF_NUM_INTRAOP_THREADS of them; at least two."""
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(FEWEST_THREADS, int(limit) if limit.isdecimal() else cores or 0)

@@ -5,13 +5,14 @@ arithmetic. Here one call receives the order of a whole epoch and loops over its
 single XLA-compiled function; everything else is the ordinary `fit()`.
 """
 
+import math
 import time
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from stages.lib.errors import UserError
 from stages.lib.params import Training
 from stages.lib.splits import Split
 
@@ -27,17 +28,16 @@ def initial_weights(seed: int, layer: int) -> keras.initializers.Initializer:
     return keras.initializers.GlorotUniform(seed=int(stream[0]))
 
 
-def epoch_order(n: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     """The images of one epoch, batch by batch: int32 (steps, batch_size).
 
-    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch`; the places that
-    remain in the last batch hold NO_IMAGE.
+    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch` alone; the places
+    that remain in the last batch hold NO_IMAGE.
     """
     batch_size = min(batch_size, n)
-    order = np.random.default_rng([seed, epoch]).permutation(n)
-    padded = np.full(-(-n // batch_size) * batch_size, NO_IMAGE, np.int32)
-    padded[:n] = order
-    return padded.reshape(-1, batch_size)
+    order = tf.random.experimental.stateless_shuffle(tf.range(n), (seed, epoch))
+    padded = tf.pad(order, [[0, -n % batch_size]], constant_values=NO_IMAGE)
+    return tf.reshape(padded, (-1, batch_size))
 
 
 def fit(
@@ -48,6 +48,14 @@ def fit(
     Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
     the val_ columns hold None.
     """
+    n = len(train.labels)
+    orders = tf.data.Dataset.range(settings.epochs).map(
+        lambda epoch: epoch_order(n, settings.batch_size, settings.seed, epoch)
+    )
+    # Left on, its thread sleeps up to ten seconds, and the end of fit() waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    orders = orders.with_options(options)
     trainer = EpochTrainer(model, train)
     trainer.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
@@ -57,10 +65,10 @@ def fit(
         jit_compile=True,
     )
     history = trainer.fit(
-        _epochs(len(train.labels), settings),
+        orders,
+        shuffle=False,
         epochs=settings.epochs,
         steps_per_epoch=1,
-        shuffle=False,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=VALIDATION_BATCH,
         callbacks=[_Progress()],
@@ -72,22 +80,16 @@ def fit(
     }
 
 
-def _epochs(n: int, settings: Training) -> Iterator[tuple[np.ndarray]]:
-    for epoch in range(settings.epochs):
-        yield (epoch_order(n, settings.batch_size, settings.seed, epoch),)
-
-
 class EpochTrainer(keras.Sequential):
-    """Trains the layers of `model` on an epoch per call; `model` itself stays a plain Keras model."""
+    """Trains the layers of a plain Keras model, which stays one, an epoch per call."""
 
     def __init__(self, model: keras.Sequential, train: Split) -> None:
         super().__init__([keras.Input(model.input_shape[1:]), *model.layers])
         self.images = tf.constant(train.images)
         self.labels = tf.constant(train.labels)
 
-    def train_step(self, data: tuple[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Adam steps on the batches whose row indices `data` holds, int32 (steps, batch_size)."""
-        (batches,) = data
+    def train_step(self, batches: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A step of the optimiser for each row of image indices, int32 (steps, batch_size)."""
 
         def train_on_batch(step: tf.Tensor) -> tuple[tf.Tensor]:
             rows = batches[step]
@@ -104,16 +106,23 @@ class EpochTrainer(keras.Sequential):
             return (step + 1,)
 
         tf.while_loop(lambda step: step < tf.shape(batches)[0], train_on_batch, (tf.constant(0),))
-        return self.get_metrics_result()
+        results: dict[str, tf.Tensor] = self.get_metrics_result()
+        return results
 
 
 class _Progress(keras.callbacks.Callback):
-    """Prints a line per epoch."""
+    """Prints a line per epoch, and stops a training that diverges."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        if not all(math.isfinite(value) for value in logs.values()):
+            raise UserError(
+                f"the loss is no longer a number after epoch {epoch + 1}: training diverged; "
+                "lower learning_rate in params.yaml"
+            )
         seconds = time.perf_counter() - self.started
-        values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in (logs or {}))
+        values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in logs)
         print(f"epoch {epoch + 1}/{self.params['epochs']}  {values}  ({seconds:.1f} s)", flush=True)

@@ -1,0 +1,168 @@
+"""What the tests share: working copies of the repository to run the real pipeline in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+# Small enough to train in a second, large enough to learn something.
+SMALL = {
+    "prepare.dataset": "uci_digits",
+    "prepare.validation_size": 300,
+    "train_linear.epochs": 2,
+    "train_hidden.epochs": 2,
+    "train_hidden.units": 32,
+}
+
+
+class Workspace:
+    """A copy of the repository, committed to a Git repository of its own, with its own home."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """An empty home, an unreachable network, this interpreter and its programs first."""
+        home = self.path.parent / "home"
+        home.mkdir(exist_ok=True)
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GIT_", "DVC_", "KERAS_", "TF_", "XLA_", "XDG_"))
+        }
+        nowhere = "http://127.0.0.1:9"
+        return kept | {
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_SITE_CACHE_DIR": str(home / "dvc"),
+            "http_proxy": nowhere,
+            "https_proxy": nowhere,
+            "GIT_AUTHOR_NAME": "Tester",
+            "GIT_AUTHOR_EMAIL": "tester@localhost",
+            "GIT_COMMITTER_NAME": "Tester",
+            "GIT_COMMITTER_EMAIL": "tester@localhost",
+        }
+
+    def run(
+        self, *command: str | Path, status: int | None = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command here; fail unless it exits with `status` (None: any)."""
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=self.path,
+            env=self.environment | (env or {}),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if status is not None:
+            assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"stages.{name}", **options)
+
+    def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run("dvc", *arguments, **options)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """`dvc repro`; the stages that it ran."""
+        lines = self.dvc("repro", *arguments).stdout.splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def set_params(self, **changes: Any) -> None:
+        """Change values in params.yaml, as in set_params(**{"prepare.seed": 2})."""
+        path = self.path / "params.yaml"
+        yaml = YAML()
+        values = yaml.load(path)
+        for key, value in changes.items():
+            group, name = key.split(".")
+            values[group][name] = value
+        yaml.dump(values, path)
+
+    def commit(self, message: str = "change") -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+
+    def lock(self) -> dict[str, Any]:
+        """dvc.lock's stages."""
+        stages: dict[str, Any] = YAML(typ="safe").load(self.path / "dvc.lock")["stages"]
+        return stages
+
+    def outputs(self) -> dict[str, bytes]:
+        """Every file that the stages write, by its path."""
+        paths = [out["path"] for stage in self.lock().values() for out in stage["outs"]]
+        return {path: (self.path / path).read_bytes() for path in paths}
+
+    def copy(self, folder: Path) -> "Workspace":
+        """The same workspace, cache included, in a new folder."""
+        target = folder / "digits"
+        shutil.copytree(self.path, target, symlinks=True)
+        return Workspace(target)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
+    """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+    def make() -> Workspace:
+        workspace = Workspace(tmp_path_factory.mktemp("clone") / "digits")
+        for name in files:
+            target = workspace.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+        workspace.run("git", "init", "--quiet", "--initial-branch=main")
+        workspace.commit("The repository as it is")
+        return workspace
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
+    """A finished, committed run on the shipped digits. Shared: change only a copy of it."""
+    workspace = checkout()
+    workspace.set_params(**SMALL)
+    assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
+    workspace.commit("A run on the shipped digits")
+    return workspace
+
+
+@pytest.fixture
+def small(small_pipeline: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the finished run on the shipped digits, to change at will."""
+    return small_pipeline.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def mnist_file() -> Path:
+    """MNIST in Keras's layout; skips where there is none."""
+    for path in (ROOT / "data/raw/mnist.npz", ROOT.parent / "shared/data/mnist.npz"):
+        if path.exists():
+            return path
+    pytest.skip("MNIST is not at hand: put mnist.npz into data/raw/ to run this test")
+
+
+@pytest.fixture(scope="session")
+def mnist_pipeline(checkout: Callable[[], Workspace], mnist_file: Path) -> Workspace:
+    """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
+    workspace = checkout()
+    shutil.copy2(mnist_file, workspace.path / "data/raw/mnist.npz")
+    assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
+    return workspace
