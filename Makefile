@@ -9,7 +9,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test check lock clean help
+.PHONY: run setup setup-dev test test-portable bench check lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -38,6 +38,12 @@ $(VENV)/.setup-dev: requirements-dev.lock requirements.lock | $(UV)
 
 test: setup-dev ## run the tests
 	@python -m pytest
+
+test-portable: setup-dev ## run the stages on emulated processors; the bytes must not differ
+	@python -m pytest tests/portable
+
+bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
+	@python -m benchmarks $(if $(OUT),--out $(OUT))
 
 check: setup-dev ## lint, format, types
 	@ruff check

@@ -6,11 +6,12 @@ from stages.lib.errors import report
 
 def main() -> None:
     settings = params.load()
+    data = {name: splits.read(name) for name in paths.SPLITS}
+    images, labels = data["test"]
+
     runtime.start(settings.runtime.portable)
     from stages.lib import figures, models
 
-    data = {name: splits.read(name) for name in paths.SPLITS}
-    images, labels = data["test"]
     trained = {name: models.load(paths.model(name), images.shape[1]) for name in paths.MODELS}
 
     tested, predictions = {}, {}

@@ -7,12 +7,13 @@ from stages.lib.splits import CLASSES
 
 def main() -> None:
     settings = params.load()
+    train, validation = splits.read("train"), splits.read("validation")
+
     runtime.start(settings.runtime.portable)
     import keras
 
     from stages.lib import models, training
 
-    train, validation = splits.read("train"), splits.read("validation")
     seed = settings.train_hidden.seed
     model = keras.Sequential(
         [

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from stages.lib import runtime
+
 ROOT = Path(__file__).parents[1]
 # Small enough to train in a second, large enough to learn something.
 SMALL = {
@@ -107,6 +109,12 @@ class Workspace:
         target = folder / "digits"
         shutil.copytree(self.path, target, symlinks=True)
         return Workspace(target)
+
+
+@pytest.fixture(scope="session")
+def tensorflow_started() -> None:
+    """TensorFlow imported with the portable settings. Imports that need it come after this."""
+    runtime.start(portable=True)
 
 
 @pytest.fixture(scope="session")

@@ -62,20 +62,14 @@ def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UserError(f"{path}: not an .npz file")
-            missing = sorted(set(names) - set(archive.files))
-            if missing:
-                raise UserError(f"{path}: array {', '.join(missing)} is missing")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
             return tuple(archive[name] for name in names)
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
+    except KeyError as error:
+        raise UserError(f"{path}: {error.args[0]}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 

@@ -92,7 +92,7 @@ def load(path: Path = PATH) -> Params:
 def _read_yaml(path: Path) -> object:
     # The parser and the YAML version (1.2) that DVC itself uses; it refuses repeated keys.
     try:
-        return YAML(typ="safe", pure=True).load(path.read_bytes())
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the top of the repository") from None
     except MarkedYAMLError as error:

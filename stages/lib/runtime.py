@@ -62,6 +62,11 @@ def start(portable: bool) -> None:
     keras.config.set_dtype_policy("float32")
 
 
+def portable_in_force() -> bool:
+    """Whether `start()` put the portable settings in force."""
+    return all(os.environ.get(name) == value for name, value in PORTABLE.items())
+
+
 def obstacle_to_portability(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
     """Why the portable settings cannot be used on this machine; None if they can.
 
@@ -72,8 +77,8 @@ def obstacle_to_portability(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None
     flags = next(
         (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
     )
-    missing = [name for name in ("avx2", "fma") if name not in flags.split()]
-    return f"this processor has no {' and no '.join(missing).upper()}" if missing else None
+    missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags.split()]
+    return f"this processor has no {' and no '.join(missing)}" if missing else None
 
 
 def _threads() -> int:

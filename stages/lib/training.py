@@ -7,11 +7,14 @@ single XLA-compiled function; everything else is the ordinary `fit()`.
 
 import math
 import time
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
+from stages.lib import runtime
 from stages.lib.errors import UserError
 from stages.lib.params import Training
 from stages.lib.splits import Split
@@ -41,7 +44,11 @@ def epoch_order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> t
 
 
 def fit(
-    model: keras.Sequential, train: Split, validation: Split, settings: Training
+    model: keras.Sequential,
+    train: Split,
+    validation: Split,
+    settings: Training,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Train `model` in place with Adam on sparse categorical cross-entropy.
 
@@ -71,7 +78,7 @@ def fit(
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=VALIDATION_BATCH,
-        callbacks=[_Progress()],
+        callbacks=[_Progress(), *callbacks],
         verbose=0,
     ).history
     epochs = list(range(1, settings.epochs + 1))
@@ -80,13 +87,43 @@ def fit(
     }
 
 
-class EpochTrainer(keras.Sequential):
+@tf.custom_gradient
+def portable_product(
+    inputs: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """inputs @ kernel, float32 (n, m) by (m, k), with a gradient whose bits are portable.
+
+    A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
+    product, which its portable library then declines; a slower one takes over, whose sums depend
+    on the processor's caches for more than 256 rows. The barrier keeps the two steps apart.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        (transposed,) = xla_optimization_barrier([tf.transpose(inputs)])
+        return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(transposed, upstream)
+
+    return tf.matmul(inputs, kernel), gradient
+
+
+class EpochTrainer(keras.Model):
     """Trains the layers of a plain Keras model, which stays one, an epoch per call."""
 
     def __init__(self, model: keras.Sequential, train: Split) -> None:
-        super().__init__([keras.Input(model.input_shape[1:]), *model.layers])
+        super().__init__()
+        self.stack = model.layers
         self.images = tf.constant(train.images)
         self.labels = tf.constant(train.labels)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """The model's outputs."""
+        portable = runtime.portable_in_force()
+        for layer in self.stack:
+            if portable and type(layer) is keras.layers.Dense and layer.use_bias:
+                product = portable_product(inputs, layer.kernel.value)
+                inputs = layer.activation(product + layer.bias)
+            else:
+                inputs = layer(inputs, training=training)
+        return inputs
 
     def train_step(self, batches: tf.Tensor) -> dict[str, tf.Tensor]:
         """A step of the optimiser for each row of image indices, int32 (steps, batch_size)."""

@@ -1,0 +1,1 @@
+"""Where the speed figures in the README come from: `make bench`."""

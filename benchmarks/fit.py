@@ -1,0 +1,60 @@
+"""Times five epochs of both models in one process and prints the seconds as JSON.
+
+    python -m benchmarks.fit {stock,portable,fastest} data/prepared
+
+stock: Keras's own fit; portable, fastest: this project's, with runtime.portable true and false.
+Compilation counts, importing TensorFlow does not.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import files, params, runtime
+from stages.lib.splits import Split
+
+EPOCHS, BATCH_SIZE = 5, 32
+
+
+def main(way: str, folder: Path) -> None:
+    train, validation = (
+        Split(*files.read_arrays(folder / f"{name}.npz", Split._fields))
+        for name in ("train", "validation")
+    )
+    runtime.start(portable=way == "portable")
+    import keras
+
+    from benchmarks.notebook_way import build_hidden, build_linear
+    from stages.lib import training
+
+    settings = params.Training(epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=0.001, seed=1)
+    seconds = {}
+    for name, build in (("linear", build_linear), ("hidden", build_hidden)):
+        model, ends = build(), [time.perf_counter()]
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs, ends=ends: ends.append(time.perf_counter())
+        )
+        if way == "stock":
+            model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+            model.fit(
+                *train,
+                batch_size=BATCH_SIZE,
+                epochs=EPOCHS,
+                validation_data=validation,
+                verbose=0,
+                callbacks=[clock],
+            )
+        else:
+            training.fit(model, train, validation, settings, callbacks=[clock])
+        seconds[name] = {
+            "fit": time.perf_counter() - ends[0],
+            "epochs": np.diff(ends).tolist(),
+        }
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

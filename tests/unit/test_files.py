@@ -1,0 +1,120 @@
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.lib import files
+from stages.lib.errors import UserError
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"old": 1})
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), files.atomic(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_what_a_killed_run_left_behind_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    path.parent.mkdir()
+    (path.parent / ".a.json.part").write_bytes(b"left by a run that was killed")
+    files.write_json(path, {"a": 1})
+    assert names(path.parent) == ["a.json"]
+
+
+def test_arrays_come_back_as_they_were_and_numpy_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    images = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
+    labels = np.array([1, 2, 3], np.uint8)
+    files.write_arrays(path, {"images": images, "labels": labels})
+    back_labels, back_images = files.read_arrays(path, ["labels", "images"])
+    np.testing.assert_array_equal(back_images, images, strict=True)
+    np.testing.assert_array_equal(back_labels, labels, strict=True)
+    np.testing.assert_array_equal(np.load(path)["images"], images, strict=True)
+
+
+def test_arrays_have_the_same_bytes_at_another_time(tmp_path: Path) -> None:
+    arrays = {"a": np.zeros(1000), "b": np.arange(5)}
+    files.write_arrays(tmp_path / "1.npz", arrays)
+    time.sleep(2.1)  # A zip's dates have a resolution of two seconds.
+    files.write_arrays(tmp_path / "2.npz", arrays)
+    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
+
+
+def damaged(kind: str, path: Path) -> None:
+    files.write_arrays(path, {"a": np.random.default_rng(0).random(1000)})
+    content = path.read_bytes()
+    if kind == "absent":
+        path.unlink()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "altered":
+        path.write_bytes(content[:500] + bytes(50) + content[550:])
+    elif kind == "noise":
+        path.write_bytes(np.random.default_rng(0).bytes(5000))
+    elif kind == "another array's":
+        np.savez(path, b=np.zeros(3))
+    elif kind == "single array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif kind == "pickle":
+        np.savez(path, a=np.array([{"an": "object"}], dtype=object))
+    elif kind == "text":
+        path.write_text("Not found\n")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "absent",
+        "empty",
+        "truncated",
+        "altered",
+        "noise",
+        "another array's",
+        "single array",
+        "pickle",
+        "text",
+    ],
+)
+def test_a_damaged_array_file_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "damaged.npz"
+    damaged(kind, path)
+    with pytest.raises(UserError, match=r"damaged\.npz: ") as error:
+        files.read_arrays(path, ["a"])
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_json_is_sorted_and_rounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"b": {"z": np.float64(2 / 3), "a": np.int64(7)}, "a": 1e-20 / 3})
+    assert path.read_text() == (
+        '{\n  "a": 3.33333e-21,\n  "b": {\n    "a": 7,\n    "z": 0.666667\n  }\n}\n'
+    )
+    assert json.loads(path.read_text())["b"]["a"] == 7
+
+
+def test_json_cannot_hold_what_is_not_a_number(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert names(tmp_path) == []
+
+
+def test_csv_has_a_header_and_rounded_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    files.write_csv(path, {"n": range(2), "x": np.array([1 / 3, 2]), "empty": [None, None]})
+    assert path.read_bytes() == b"n,x,empty\n0,0.333333,\n1,2.0,\n"
+    with pytest.raises(ValueError, match="zip"):
+        files.write_csv(path, {"n": range(2), "x": [1]})
