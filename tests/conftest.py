@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from stages.lib import runtime
 
 ROOT = Path(__file__).parents[1]
+RUN_CHANGES = ("params.yaml", "dvc.lock")
 # Small enough to train in a second, large enough to learn something.
 SMALL = {
     "prepare.dataset": "uci_digits",
@@ -117,9 +118,19 @@ def tensorflow_started() -> None:
     runtime.start(portable=True)
 
 
+def committed(name: str) -> bytes:
+    """A file as Git has it, whatever a run in this checkout has made of it since."""
+    return subprocess.run(
+        ["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
-    """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed."""
+    """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed.
+
+    What a run changes (parameters, lock, metrics) is taken as it was committed last.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -134,7 +145,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
         for name in files:
             target = workspace.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+            if name in RUN_CHANGES or name.startswith("metrics/"):
+                target.write_bytes(committed(name))
+            else:
+                shutil.copy2(ROOT / name, target)
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
         workspace.commit("The repository as it is")
         return workspace

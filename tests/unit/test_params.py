@@ -4,9 +4,9 @@ import pytest
 
 from stages.lib import params
 from stages.lib.errors import UserError
-from tests.conftest import ROOT
+from tests.conftest import committed
 
-GOOD = (ROOT / "params.yaml").read_text()
+GOOD = committed("params.yaml").decode()
 
 
 def load(tmp_path: Path, text: str) -> params.Params:
@@ -15,8 +15,8 @@ def load(tmp_path: Path, text: str) -> params.Params:
     return params.load(path)
 
 
-def test_defaults_are_the_agreed_ones() -> None:
-    assert params.load(ROOT / "params.yaml").model_dump() == {
+def test_defaults_are_the_agreed_ones(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).model_dump() == {
         "prepare": {"dataset": "mnist", "validation_size": 5000, "seed": 1},
         "train_linear": {"epochs": 5, "batch_size": 32, "learning_rate": 0.001, "seed": 1},
         "train_hidden": {
