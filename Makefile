@@ -43,10 +43,11 @@ $(VENV)/.setup-dev: requirements-dev.lock requirements.lock tools/charts.py tool
 test: setup-dev ## run the tests
 	@python -m pytest
 
-check: setup-dev ## lint, format, types
+check: setup-dev ## lint, format, types, the workflow
 	@ruff check
 	@ruff format --check
 	@mypy
+	@zizmor --offline .github
 
 report: setup ## compare with a revision on a page: make report REV=main
 	@python -m tools.report "$(REV)"
