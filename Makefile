@@ -5,11 +5,13 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # What a target runs finds dvc and python in .venv, as after `source .venv/bin/activate`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What `make report` and `make summary` compare the workspace with.
+REV := HEAD
 COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test test-portable bench check lock clean help
+.PHONY: run setup setup-dev test test-portable bench check report summary lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -27,13 +29,15 @@ $(UV): requirements-uv.lock
 	@touch $@
 
 # `sync` also removes what a lock no longer names, so the stamp of the other environment goes.
-$(VENV)/.setup: requirements.lock | $(UV)
+$(VENV)/.setup: requirements.lock tools/charts.py tools/plots.html | $(UV)
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
+	@python -m tools.charts
 	@rm -f $(VENV)/.setup-dev
 	@touch $@
 
-$(VENV)/.setup-dev: requirements-dev.lock requirements.lock | $(UV)
+$(VENV)/.setup-dev: requirements-dev.lock requirements.lock tools/charts.py tools/plots.html | $(UV)
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
+	@python -m tools.charts
 	@touch $(VENV)/.setup $@
 
 test: setup-dev ## run the tests
@@ -45,14 +49,22 @@ test-portable: setup-dev ## run the stages on emulated processors; the bytes mus
 bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
 	@python -m benchmarks $(if $(OUT),--out $(OUT))
 
-check: setup-dev ## lint, format, types
+check: setup-dev ## lint, format, types, the workflow
 	@ruff check
 	@ruff format --check
 	@mypy
+	@zizmor --offline .github
+
+report: setup ## compare with a revision on a page: make report REV=main
+	@python -m tools.report "$(REV)"
+
+summary: setup ## the same in Markdown, without pictures: make summary REV=main
+	@echo "### Parameters that differ" && dvc params diff --md "$(REV)"
+	@echo "### Metrics that differ" && dvc metrics diff --md "$(REV)"
 
 lock: $(UV) ## renew the lock files from pyproject.toml
 	$(UV) $(COMPILE) --upgrade pyproject.toml -o requirements.lock
-	$(UV) $(COMPILE) --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
+	$(UV) $(COMPILE) --upgrade -c requirements.lock --extra dev --extra notebook pyproject.toml -o requirements-dev.lock
 
 clean: ## remove .venv and caches, nothing that the pipeline made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots

@@ -149,6 +149,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
                 target.write_bytes(committed(name))
             else:
                 shutil.copy2(ROOT / name, target)
+        # What `make setup` leaves in .venv besides the environment.
+        workspace.run(sys.executable, "-m", "tools.charts")
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
         workspace.commit("The repository as it is")
         return workspace
