@@ -46,6 +46,18 @@ def test_another_architecture_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert obstacle.endswith("on arm64, not Linux on x86-64")
 
 
+def test_where_the_bits_differ_one_line_says_so_and_the_settings_are_left_out() -> None:
+    done = python(
+        "import os, platform; platform.machine = lambda: 'arm64'; "
+        + START.format(portable=True)
+        + "print(os.environ.get('XLA_FLAGS'), runtime.portable_in_force())"
+    )
+    assert done.stdout == "None False\n"
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("warning: this is ")
+    assert warning.endswith("so the bits will differ from the committed ones")
+
+
 @pytest.mark.parametrize("portable", [True, False])
 def test_the_settings_reach_tensorflow_and_the_terminal_stays_quiet(portable: bool) -> None:
     done = python(
