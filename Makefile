@@ -11,7 +11,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test check report summary lock clean help
+.PHONY: run setup setup-dev test check report summary notebook lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -55,6 +55,9 @@ report: setup ## compare with a revision on a page: make report REV=main
 summary: setup ## the same in Markdown, without pictures: make summary REV=main
 	@echo "### Parameters that differ" && dvc params diff --md "$(REV)"
 	@echo "### Metrics that differ" && dvc metrics diff --md "$(REV)"
+
+notebook: setup-dev ## open the notebook in the browser
+	@jupyter lab notebooks/digits.ipynb
 
 lock: $(UV) ## renew the lock files from pyproject.toml
 	$(UV) $(COMPILE) --upgrade pyproject.toml -o requirements.lock
