@@ -11,7 +11,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test test-portable bench check report summary lock clean help
+.PHONY: run setup setup-dev test test-portable bench check report summary notebook lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -62,6 +62,9 @@ summary: setup ## the same in Markdown, without pictures: make summary REV=main
 	@echo "### Parameters that differ" && dvc params diff --md "$(REV)"
 	@echo "### Metrics that differ" && dvc metrics diff --md "$(REV)"
 
+notebook: setup-dev ## open the notebook in the browser
+	@jupyter lab notebooks/digits.ipynb
+
 lock: $(UV) ## renew the lock files from pyproject.toml
 	$(UV) $(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(UV) $(COMPILE) --upgrade -c requirements.lock --extra dev --extra notebook pyproject.toml -o requirements-dev.lock
@@ -70,4 +73,4 @@ clean: ## remove .venv and caches, nothing that the pipeline made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -176,6 +176,18 @@ def growth(workspace: Path) -> dict[str, dict[str, dict[str, float]]]:
     return results
 
 
+def flops_per_epoch(workspace: Path) -> int:
+    """Of the matrix products in an epoch of the hidden model, its validation included."""
+    train, validation = (
+        len(files.read_arrays(workspace / paths.prepared(name), ["labels"])[0])
+        for name in ("train", "validation")
+    )
+    units = params.load(workspace / params.PATH).train_hidden.units
+    forward = 2 * (784 + 10) * units
+    # As much again for the weight gradients, and the gradient between the layers.
+    return train * (2 * forward + 2 * 10 * units) + validation * forward
+
+
 def machine() -> dict[str, str]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -281,11 +293,7 @@ def main() -> None:
         results: dict[str, Any] = {"machine": machine(), "repetitions": n}
         results["processes"] = processes(workspace, n)
         results["stages"] = stages(workspace, n)
-        train = np.load(workspace / paths.prepared("train"))["labels"].size
-        units = params.load(workspace / params.PATH).train_hidden.units
-        # Forward and weight gradient of both layers, and the gradient between them.
-        per_image = 2 * (2 * (784 + 10) * units + 10 * units)
-        results["flops_per_epoch"] = per_image * train
+        results["flops_per_epoch"] = flops_per_epoch(workspace)
         results["fit"] = fits(workspace, n)
         results["gemm"] = gemm(workspace, n)
         results["growth"] = growth(workspace)

@@ -1,0 +1,67 @@
+"""notebooks/digits.ipynb, run from top to bottom on the finished small pipeline."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT, Workspace
+
+NOTEBOOK = Path("notebooks/digits.ipynb")
+
+
+def run(workspace: Workspace, **constants: tuple[object, object]) -> list[Any]:
+    """Run the notebook as Jupyter would, with constants changed (from, to); what it shows."""
+    notebook = nbformat.read(workspace.path / NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for name, (old, new) in constants.items():
+        (cell,) = [cell for cell in code if f"{name} = {old}\n" in cell.source]
+        cell.source = cell.source.replace(f"{name} = {old}\n", f"{name} = {new}\n")
+    folder = workspace.path / NOTEBOOK.parent
+    client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(folder)}})
+    client.execute(env=workspace.environment)
+    return [output for cell in code for output in cell.outputs]
+
+
+def text(outputs: list[Any]) -> str:
+    return "".join(output.get("text", "") for output in outputs) + "".join(
+        output["data"].get("text/markdown", output["data"]["text/plain"])
+        for output in outputs
+        if "data" in output
+    )
+
+
+def pictures(outputs: list[Any]) -> Iterator[str]:
+    return (
+        output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    )
+
+
+def test_it_is_committed_without_outputs() -> None:
+    cells = json.loads((ROOT / NOTEBOOK).read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_it_shows_what_the_pipeline_wrote(small: Workspace) -> None:
+    before = small.outputs()
+    outputs = run(small)
+    for name in ("linear", "hidden"):
+        accuracy = json.loads((small.path / f"metrics/{name}.json").read_text())["test"]["accuracy"]
+        told = f"{name}: accuracy {accuracy:.4f} in metrics/{name}.json, {accuracy:.4f} just now"
+        assert told in text(outputs)
+    gain = json.loads((small.path / "metrics/comparison.json").read_text())["accuracy_gain"]
+    assert f"**{gain:.2%}**" in text(outputs)
+    # Training images, predictions and confusion matrix of either model, history.
+    assert len(list(pictures(outputs))) == 6
+    assert small.outputs() == before
+
+
+def test_it_trains_another_width_when_asked_to(small: Workspace) -> None:
+    run(small, TRAIN=(False, True), UNITS=(200, 16))
+    trained = small.lock()["train_hidden"]["params"]["params.yaml"]["train_hidden"]
+    assert trained["units"] == 16
