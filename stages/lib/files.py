@@ -18,6 +18,9 @@ from stages.lib.errors import UserError
 # Six significant digits: more than any comparison needs, fewer than processors disagree about.
 SIGNIFICANT_DIGITS = 6
 
+# Bytes in an entry of a zip. Python's releases mark larger ones in different ways.
+LARGEST_PLAIN_ENTRY = 2**31 - 2**16
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
@@ -50,7 +53,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            large = array.nbytes > LARGEST_PLAIN_ENTRY
+            with archive.open(f"{name}.npy", "w", force_zip64=large) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
