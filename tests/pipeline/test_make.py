@@ -15,10 +15,10 @@ def test_without_mnist_the_shipped_digits_are_used_and_the_way_back_is_told(
     checkout: Callable[[], Workspace],
 ) -> None:
     workspace = checkout()
-    # Git may know nobody here, as on a newcomer's machine.
-    nobody = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"), "")
-    nobody |= dict.fromkeys(("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"), "")
-    done = workspace.run(sys.executable, "-m", "tools.run", env=nobody)
+    # As on a newcomer's machine, Git knows nobody here.
+    names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+    nobody = ["env", *(f"--unset={name}" for name in names)]
+    done = workspace.run(*nobody, sys.executable, "-m", "tools.run")
     assert SENTENCE in done.stdout
     assert "put mnist.npz into data/raw/" in done.stdout
     assert "Traceback" not in done.stderr
