@@ -98,13 +98,13 @@ def fits(workspace: Path, repetitions: int) -> dict[str, Any]:
 
 
 def gemm(workspace: Path, repetitions: int) -> dict[str, dict[str, float]]:
-    """The best rate of matrix products seen, GFLOP/s, by way and kind."""
-    best: dict[str, dict[str, float]] = {}
+    """The rate of matrix products, GFLOP/s, by way and kind."""
+    measured: dict[str, dict[str, float]] = {}
     for way in WAYS[1:]:
         outputs = [python(workspace, "benchmarks.gemm", way).output for _ in range(repetitions)]
         rates = [json.loads(output) for output in outputs]
-        best[way] = {kind: max(rate[kind] for rate in rates) for kind in ("square", "batch")}
-    return best
+        measured[way] = {kind: median(rate[kind] for rate in rates) for kind in rates[0]}
+    return measured
 
 
 def processes(workspace: Path, repetitions: int) -> dict[str, float]:
@@ -212,7 +212,7 @@ def markdown(results: dict[str, Any]) -> str:
     stock = fit["stock"]
     flops = results["flops_per_epoch"]
     # The rate at which this machine multiplies large matrices bounds what any training can reach.
-    floor = flops / max(rate["square"] for rate in rates.values()) / 1e9
+    floor = flops / median(rate["square"] for rate in rates.values()) / 1e9
     return "\n\n".join(
         [
             f"{results['machine']['processor']}, {results['machine']['cores']} cores, "
