@@ -11,7 +11,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test test-portable bench check report summary notebook lock clean help
+.PHONY: run setup setup-dev setup-remotes setup-sweep test test-portable bench check report summary notebook lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -19,6 +19,10 @@ run: setup ## run the pipeline (the default); on the shipped digits where MNIST 
 setup: $(VENV)/.setup ## create .venv with what the pipeline needs
 
 setup-dev: $(VENV)/.setup-dev ## add what tests and checks need
+
+setup-remotes: $(VENV)/.setup-remotes ## add what DVC remotes on S3 and over SSH need
+
+setup-sweep: $(VENV)/.setup-sweep ## add what `python -m sweep` needs
 
 $(UV): requirements-uv.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
@@ -28,16 +32,18 @@ $(UV): requirements-uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# `sync` also removes what a lock no longer names, so the stamp of the other environment goes.
+# `sync` also removes what a lock does not name, so the stamps of the other environments go.
 $(VENV)/.setup: requirements.lock tools/charts.py tools/plots.html | $(UV)
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
 	@python -m tools.charts
-	@rm -f $(VENV)/.setup-dev
+	@rm -f $(VENV)/.setup-*
 	@touch $@
 
-$(VENV)/.setup-dev: requirements-dev.lock requirements.lock tools/charts.py tools/plots.html | $(UV)
+# Each of these environments holds all of the first.
+$(VENV)/.setup-%: requirements-%.lock requirements.lock tools/charts.py tools/plots.html | $(UV)
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements-uv.lock $<
 	@python -m tools.charts
+	@rm -f $(VENV)/.setup-*
 	@touch $(VENV)/.setup $@
 
 test: setup-dev ## run the tests
@@ -65,9 +71,12 @@ summary: setup ## the same in Markdown, without pictures: make summary REV=main
 notebook: setup-dev ## open the notebook in the browser
 	@jupyter lab notebooks/digits.ipynb
 
+# The largest first: what it needs together binds the others.
 lock: $(UV) ## renew the lock files from pyproject.toml
-	$(UV) $(COMPILE) --upgrade pyproject.toml -o requirements.lock
-	$(UV) $(COMPILE) --upgrade -c requirements.lock --extra dev --extra notebook pyproject.toml -o requirements-dev.lock
+	$(UV) $(COMPILE) --upgrade --all-extras pyproject.toml -o requirements-dev.lock
+	$(UV) $(COMPILE) --upgrade -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(UV) $(COMPILE) --upgrade -c requirements-dev.lock --extra s3 --extra ssh pyproject.toml -o requirements-remotes.lock
+	$(UV) $(COMPILE) --upgrade -c requirements-dev.lock --extra s3 --extra ssh --extra sweep pyproject.toml -o requirements-sweep.lock
 
 clean: ## remove .venv and caches, nothing that the pipeline made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
