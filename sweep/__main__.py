@@ -12,7 +12,8 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from stages.lib.errors import UserError, report
 from sweep import grid, source
@@ -28,10 +29,39 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup-sweep")
 
 FEWEST_THREADS = 2
+SECONDS_TO_CONNECT = 10
 SECONDS_TO_STOP = 10
 
 
 def main() -> None:
+    arguments = parse()
+    wanted = grid.experiments(arguments.set_param)
+    origin = source.pushed(arguments.git_remote)
+    finished = source.finished(arguments.git_remote, origin.commit)
+    todo = [experiment for experiment in wanted if experiment.name not in finished]
+    print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
+    failures: dict[str, str] = {}
+    interrupted = False
+    if todo:
+        dvc("push", "--quiet")
+        with cluster(arguments.scheduler, arguments.workers) as client:
+            print(f"dashboard: {client.dashboard_link}", flush=True)
+            try:
+                run(client, todo, origin, failures)
+            except KeyboardInterrupt:
+                interrupted = True
+    collect(wanted, origin.commit, arguments.git_remote)
+    print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
+    for name, error in failures.items():
+        print(f"\n{name} failed:\n{error}", file=sys.stderr)
+    if interrupted:
+        raise KeyboardInterrupt
+    if failures:
+        raise UserError(f"{len(failures)} of {len(wanted)} experiments failed")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m sweep",
         description=__doc__,
@@ -49,36 +79,7 @@ def main() -> None:
     engine.add_argument("--workers", type=int, default=1, help="on this machine (default: 1)")
     engine.add_argument("--scheduler", help="address of a running one, as tcp://head:8786")
     parser.add_argument("--git-remote", default="origin", help="default: origin")
-    arguments = parser.parse_args()
-
-    wanted = grid.experiments(arguments.set_param)
-    origin = source.pushed(arguments.git_remote)
-    finished = source.finished(arguments.git_remote, origin.commit)
-    todo = [experiment for experiment in wanted if experiment.name not in finished]
-    print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
-    failures: dict[str, str] = {}
-    interrupted = False
-    if todo:
-        dvc("push", "--quiet")
-        with cluster(arguments.scheduler, arguments.workers) as client:
-            try:
-                run(client, todo, origin, failures)
-            except KeyboardInterrupt:
-                interrupted = True
-
-    finished = source.finished(arguments.git_remote, origin.commit)
-    names = {experiment.name for experiment in wanted} & finished
-    missing = sorted(names - source.collected(origin.commit))
-    if missing:
-        # Their metrics are in Git; what DVC tracks can be had with `dvc exp pull`, one by one.
-        dvc("exp", "pull", "--quiet", "--no-cache", arguments.git_remote, *missing)
-    print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
-    for name, error in failures.items():
-        print(f"\n{name} failed:\n{error}", file=sys.stderr)
-    if interrupted:
-        raise KeyboardInterrupt
-    if failures:
-        raise UserError(f"{len(failures)} of {len(wanted)} experiments failed")
+    return parser.parse_args()
 
 
 @contextmanager
@@ -87,32 +88,27 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
 
     Raises UserError if no scheduler answers there.
     """
-    # Workers need no copy of this package: they receive this module with the task.
+    # Neither the scheduler nor the workers need a copy of this package.
     cloudpickle.register_pickle_by_value(worker)
-    if scheduler:
-        try:
-            with Client(scheduler) as client:
-                print(f"dashboard: {client.dashboard_link}", flush=True)
-                yield client
-        except OSError:
-            raise UserError(f"{scheduler}: no scheduler answers; see dask scheduler") from None
-        return
-    threads = max(FEWEST_THREADS, (os.cpu_count() or FEWEST_THREADS) // workers)
-    with (
-        tempfile.TemporaryDirectory(prefix="sweep-") as folder,
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            local_directory=folder,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            env={"TF_NUM_INTRAOP_THREADS": str(threads)},
-        ) as local,
-        Client(local) as client,
-    ):
-        # Ctrl-C reaches every process of the terminal; the head alone decides what ends.
-        client.register_plugin(worker.IgnoreInterrupt())
-        print(f"dashboard: {client.dashboard_link}", flush=True)
+    with ExitStack() as stack:
+        if scheduler:
+            try:
+                client = stack.enter_context(Client(scheduler, timeout=SECONDS_TO_CONNECT))
+            except OSError:
+                raise UserError(f"{scheduler}: no scheduler answers; see dask scheduler") from None
+        else:
+            threads = max(FEWEST_THREADS, (os.cpu_count() or FEWEST_THREADS) // workers)
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                local_directory=stack.enter_context(tempfile.TemporaryDirectory(prefix="sweep-")),
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                env={"TF_NUM_INTRAOP_THREADS": str(threads)},
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
+            # Ctrl-C reaches every process of the terminal; the head alone decides what ends.
+            client.register_plugin(worker.IgnoreInterrupt())
         yield client
 
 
@@ -121,8 +117,13 @@ def run(
 ) -> None:
     """Run the experiments, report each as it ends, add the errors of those that fail."""
     stop = Event(f"stop-{uuid.uuid4()}", client)
+
+    def task(*arguments: Any) -> float:
+        # A function within a function goes by value, and with it the module that it calls.
+        return worker.experiment(*arguments)
+
     futures = {
-        client.submit(worker.experiment, *experiment, *origin, stop.name, pure=False): experiment
+        client.submit(task, *experiment, *origin, stop.name, pure=False): experiment
         for experiment in todo
     }
     seconds: list[float] = []
@@ -147,6 +148,14 @@ def run(
         with suppress(TimeoutError):
             wait(list(futures), SECONDS_TO_STOP)
         raise
+
+
+def collect(wanted: Sequence[grid.Experiment], commit: str, git_remote: str) -> None:
+    """Fetch what has been pushed and is not here: its metrics; data and models remain there."""
+    names = {experiment.name for experiment in wanted} & source.finished(git_remote, commit)
+    missing = sorted(names - source.collected(commit))
+    if missing:
+        dvc("exp", "pull", "--quiet", "--no-cache", git_remote, *missing)
 
 
 def dvc(*arguments: str) -> None:

@@ -1,0 +1,49 @@
+"""Many experiments on one machine: DVC's queue, and the leaderboard over what it ran."""
+
+import sys
+
+import psutil
+
+from tests.conftest import Workspace
+from tests.servers import wait_until
+
+
+def test_a_queue_trains_what_experiments_share_once_whatever_the_number_of_jobs(
+    small: Workspace,
+) -> None:
+    small.dvc("exp", "run", "--queue", "-S", "train_hidden.units=8", "-S", "train_hidden.seed=1,2")
+    small.dvc("queue", "start", "--jobs", "2", env={"TF_NUM_INTRAOP_THREADS": "3"})
+
+    def status() -> str:
+        return small.dvc("queue", "status").stdout
+
+    def training() -> list[psutil.Process]:
+        folder = str(small.path / ".dvc/tmp/exps")
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "cwd"])
+            if "stages.train_hidden" in (process.info["cmdline"] or [])
+            and (process.info["cwd"] or "").startswith(folder)
+        ]
+
+    wait_until(lambda: bool(training()), 120)
+    # The limit reaches what the queue starts.
+    assert training()[0].environ()["TF_NUM_INTRAOP_THREADS"] == "3"
+    wait_until(lambda: status().count("Success") == 2, 300)
+    for name in small.dvc("exp", "list", "--names-only").stdout.split():
+        log = small.dvc("queue", "logs", name).stdout
+        assert "Stage 'train_linear' didn't change, skipping" in log
+        assert "Running stage 'train_hidden'" in log
+
+    board = small.run(sys.executable, "-m", "tools.leaderboard").stdout.splitlines()
+    assert sum(line.startswith("linear") for line in board) == 1
+    eight = next(line.split() for line in board if line.split()[4:5] == ["8"])
+    assert eight[7] == "2"
+
+    # One after the other, without a queue: the same models.
+    small.dvc("exp", "run", "--name", "alone", "-S", "train_hidden.units=8")
+    trees = {
+        small.run("git", "rev-parse", f"{revision}^{{tree}}").stdout
+        for revision in small.dvc("exp", "list", "--sha-only").stdout.split()
+    }
+    assert len(trees) == 2
