@@ -11,7 +11,8 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev setup-remotes setup-sweep test test-portable bench check report summary leaderboard notebook lock clean help
+.PHONY: run setup setup-dev setup-remotes setup-sweep doctor push test test-portable bench check \
+	report summary leaderboard notebook lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -45,6 +46,13 @@ $(VENV)/.setup-%: requirements-%.lock requirements.lock tools/charts.py tools/pl
 	@python -m tools.charts
 	@rm -f $(VENV)/.setup-*
 	@touch $(VENV)/.setup $@
+
+# With whatever Python there is: it has to say what is wrong with .venv.
+doctor: ## check what the pipeline needs, and say what to do about it
+	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m tools.doctor
+
+push: ## push all files of all runs to the DVC remote, so that nobody runs them again
+	@python -m tools.push
 
 test: setup-dev ## run the tests
 	@python -m pytest --numprocesses 2 --dist worksteal

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.lib import runtime
-from tests.servers import Remote, S3Server
+from tests.servers import Remote, S3Server, SSHServer, sshd
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -215,6 +215,17 @@ def mnist_pipeline(checkout: Callable[[], Workspace], mnist_file: Path) -> Works
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server that speaks the S3 protocol; each test makes a bucket of its own."""
     server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """An OpenSSH server that knows one key."""
+    if sshd() is None:
+        pytest.skip("sshd is not installed: apt-get install openssh-server")
+    server = SSHServer(tmp_path_factory.mktemp("ssh"))
     server.start()
     yield server
     server.kill()
