@@ -34,12 +34,16 @@ def end_quietly_when_told_to() -> None:
 
     A stage that outlived a killed DVC would write its files while the next run writes them, too.
     """
-    signal.signal(signal.SIGINT, _end)
+    # Kept for the line, since runtime.start() sends standard error elsewhere for a while.
+    terminal = os.dup(2)
+
+    def end(number: int, _frame: object) -> None:
+        # An exception could be swallowed: Keras has bare excepts, and none leaves a destructor.
+        os.write(terminal, b"interrupted\n")
+        os._exit(128 + number)
+
+    # Ignored where a script started this in the background: Ctrl-C is meant for another.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _end(number: int, _frame: object) -> None:
-    # An exception could be swallowed: Keras has bare excepts, and none passes a destructor.
-    os.write(2, b"interrupted\n")
-    os._exit(128 + number)
