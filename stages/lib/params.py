@@ -12,6 +12,7 @@ from stages.lib.errors import UserError
 
 PATH = Path("params.yaml")
 MOST_PROBLEMS = 5
+LONGEST_QUOTE = 200
 # Shortens what is long or deeply nested.
 SHORT = reprlib.Repr()
 SHORT.maxstring, SHORT.maxlevel = 80, 2
@@ -110,10 +111,12 @@ def _read_yaml(path: Path) -> object:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: {error.problem or error.context}") from None
+        what = str(error.problem or error.context)
+        raise UserError(f"{path}{line}: {what[:LONGEST_QUOTE]}") from None
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through what int(), date() and deep nesting raise.
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        what = " ".join(str(error).split())
+        raise UserError(f"{path}: not YAML ({what[:LONGEST_QUOTE]})") from None
 
 
 def _explain(error: Any) -> str:
