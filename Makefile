@@ -47,7 +47,10 @@ $(VENV)/.setup-%: requirements-%.lock requirements.lock tools/charts.py tools/pl
 	@touch $(VENV)/.setup $@
 
 test: setup-dev ## run the tests
-	@python -m pytest
+	@coverage erase
+	@coverage run -m pytest
+	@coverage combine --quiet
+	@coverage report
 
 test-portable: setup-dev ## run the stages on emulated processors; the bytes must not differ
 	@python -m pytest tests/portable
