@@ -11,7 +11,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
 	--generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev setup-remotes setup-sweep test test-portable bench check report summary notebook lock clean help
+.PHONY: run setup setup-dev setup-remotes setup-sweep test test-portable bench check report summary leaderboard notebook lock clean help
 
 run: setup ## run the pipeline (the default); on the shipped digits where MNIST is out of reach
 	@python -m tools.run
@@ -48,7 +48,7 @@ $(VENV)/.setup-%: requirements-%.lock requirements.lock tools/charts.py tools/pl
 
 test: setup-dev ## run the tests
 	@coverage erase
-	@coverage run -m pytest
+	@coverage run -m pytest --numprocesses 2 --dist worksteal
 	@coverage combine --quiet
 	@coverage report
 
@@ -70,6 +70,9 @@ report: setup ## compare with a revision on a page: make report REV=main
 summary: setup ## the same in Markdown, without pictures: make summary REV=main
 	@echo "### Parameters that differ" && dvc params diff --md "$(REV)"
 	@echo "### Metrics that differ" && dvc metrics diff --md "$(REV)"
+
+leaderboard: setup ## the models of all experiments, best validation accuracy first
+	@python -m tools.leaderboard
 
 notebook: setup-dev ## open the notebook in the browser
 	@jupyter lab notebooks/digits.ipynb

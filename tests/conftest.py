@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.lib import runtime
+from tests.servers import Remote, S3Server
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -38,13 +39,13 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """An empty home, an unreachable network, this interpreter and its programs first."""
+        """An empty home, only this machine in reach, this interpreter and its programs first."""
         home = self.path.parent / "home"
         home.mkdir(exist_ok=True)
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("GIT_", "DVC_", "KERAS_", "TF_", "XLA_", "XDG_"))
+            if not name.startswith(("AWS_", "DVC_", "GIT_", "KERAS_", "TF_", "XDG_", "XLA_"))
         }
         nowhere = "http://127.0.0.1:9"
         return kept | {
@@ -53,6 +54,8 @@ class Workspace:
             "DVC_SITE_CACHE_DIR": str(home / "dvc"),
             "http_proxy": nowhere,
             "https_proxy": nowhere,
+            # What a test serves itself is within reach.
+            "no_proxy": "127.0.0.1,localhost",
             "GIT_AUTHOR_NAME": "Tester",
             "GIT_AUTHOR_EMAIL": "tester@localhost",
             "GIT_COMMITTER_NAME": "Tester",
@@ -99,6 +102,17 @@ class Workspace:
     def commit(self, message: str = "change") -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+
+    def share_through(self, remote: Remote) -> None:
+        """Make it the default remote, for all clones to come."""
+        for option, value in ({"url": remote.url} | remote.options).items():
+            self.dvc("remote", "modify", "storage", option, value)
+        self.commit("Share data and models")
+
+    def clone(self, path: Path) -> "Workspace":
+        """What Git has of it, in a new folder: no cache, no data, no models."""
+        self.run("git", "clone", "--quiet", self.path, path)
+        return Workspace(path)
 
     def lock(self) -> dict[str, Any]:
         """dvc.lock's stages."""
@@ -195,3 +209,12 @@ def mnist_pipeline(checkout: Callable[[], Workspace], mnist_file: Path) -> Works
     shutil.copy2(mnist_file, workspace.path / "data/raw/mnist.npz")
     assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
     return workspace
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server that speaks the S3 protocol; each test makes a bucket of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()

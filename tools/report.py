@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from stages.lib import files
+from stages.lib import files, paths
 from stages.lib.errors import UserError, report
 from tools import charts
 
@@ -40,7 +40,11 @@ def render(rev: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         # Where DVC puts the pictures of both revisions.
         plots = _dvc("plots", rev, "--out", folder)
-        drawn = plots.get("data", {})
+        # What the history says is in the charts of accuracy and loss.
+        history = {str(paths.history(name)) for name in paths.MODELS}
+        drawn = {
+            name: found for name, found in plots.get("data", {}).items() if name not in history
+        }
         vega = [plot for found in drawn.values() for plot in found if plot["type"] == "vega"]
         images = {
             name: [plot for plot in found if plot["type"] == "image"]
