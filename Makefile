@@ -55,7 +55,10 @@ push: ## push all files of all runs to the DVC remote, so that nobody runs them 
 	@python -m tools.push
 
 test: setup-dev ## run the tests
-	@python -m pytest --numprocesses 2 --dist worksteal
+	@coverage erase
+	@coverage run -m pytest --numprocesses 2 --dist worksteal
+	@coverage combine --quiet
+	@coverage report
 
 test-portable: setup-dev ## run the stages on emulated processors; the bytes must not differ
 	@python -m pytest tests/portable

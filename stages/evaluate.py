@@ -1,13 +1,15 @@
 """Models and data -> scores, predictions, the comparison and pictures (metrics/)."""
 
-from stages.lib import files, params, paths, runtime, scoring, splits
+from stages.lib import files, model_files, params, paths, runtime, scoring, splits
 from stages.lib.errors import report
 
 
 def main() -> None:
     settings = params.load()
-    data = {name: splits.read(name) for name in paths.SPLITS}
+    data = splits.read_all(paths.SPLITS)
     images, labels = data["test"]
+    for name in paths.MODELS:
+        model_files.check(paths.model(name))
 
     runtime.start(settings.runtime.portable)
     from stages.lib import figures, models

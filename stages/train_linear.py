@@ -7,7 +7,7 @@ from stages.lib.splits import CLASSES
 
 def main() -> None:
     settings = params.load()
-    train, validation = splits.read("train"), splits.read("validation")
+    train, validation = splits.read_all(("train", "validation")).values()
 
     runtime.start(settings.runtime.portable)
     import keras

@@ -53,7 +53,7 @@ def experiment(
     settings = [part for override in overrides for part in ("-S", override)]
     run(clone, stopped, *dvc("exp", "run", "--pull", "--name", name, *settings))
     # The data first: who finds the experiment in Git finds its data, too.
-    run(clone, stopped, *dvc("push", "--run-cache"))
+    run(clone, stopped, sys.executable, "-m", "tools.push")
     run(clone, stopped, *dvc("exp", "push", "--no-cache", "--force", "origin", name))
     return time.perf_counter() - started
 

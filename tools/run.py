@@ -1,5 +1,6 @@
 """`make`: run the pipeline; where MNIST is out of reach, run it on the shipped digits instead."""
 
+import signal
 import subprocess
 import sys
 
@@ -43,7 +44,14 @@ def _run_on_shipped_digits() -> None:
 
 
 def _dvc(*arguments: str) -> int:
-    return subprocess.run(["dvc", *arguments], check=False).returncode
+    """Run dvc; its exit status."""
+    process = subprocess.Popen(["dvc", *arguments])
+    # Ctrl-C reaches dvc, too, which then ends its stage and releases its locks: wait for that.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 if __name__ == "__main__":

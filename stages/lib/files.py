@@ -5,7 +5,6 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,8 @@ from stages.lib.errors import UserError
 # Six significant digits: more than any comparison needs, fewer than processors disagree about.
 SIGNIFICANT_DIGITS = 6
 
+# An .npz file that unpacks to more is refused: 20 times MNIST as it is prepared.
+LARGEST_UNPACKED_BYTES = 4 * 2**30
 # Bytes in an entry of a zip. Python's releases mark larger ones in different ways.
 LARGEST_PLAIN_ENTRY = 2**31 - 2**16
 
@@ -61,20 +62,30 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Read the arrays `names` from the .npz file `path`, in that order; never unpickles.
 
-    Raises UserError if the file is absent, is not an intact .npz, or lacks one of the arrays.
+    Raises UserError if the file is absent, is not an intact .npz, lacks one of the arrays, or
+    unpacks to more than LARGEST_UNPACKED_BYTES.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with archive:
-            return tuple(archive[name] for name in names)
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, LARGEST_UNPACKED_BYTES)
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays[name] for name in names)
     except KeyError as error:
         raise UserError(f"{path}: {error.args[0]}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except Exception as error:
+        # NumPy, zipfile and zlib each raise several kinds for a damaged file.
         raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
+
+
+def refuse_bomb(archive: zipfile.ZipFile, largest: int) -> None:
+    """Raise ValueError if the archive's entries unpack to more than `largest` bytes together.
+
+    The sizes that it states count: zipfile reads no further than that.
+    """
+    if sum(entry.file_size for entry in archive.infolist()) > largest:
+        raise ValueError(f"unpacked it is larger than {largest // 2**20} MB")
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:

@@ -1,25 +1,21 @@
 """Byte-stable saving and safe loading of .keras files, and compiled inference."""
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.lib import files
+from stages.lib import files, model_files
 from stages.lib.errors import UserError
+from stages.lib.model_files import CONFIG, METADATA, WEIGHTS
 from stages.lib.splits import CLASSES
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # What Keras writes differently each time.
 VOLATILE = ("date_saved", "shared_object_id")
-# The widest hidden layer that params.yaml allows takes 32 MB.
-LARGEST_UNPACKED_BYTES = 256 * 2**20
 INFERENCE_BATCH = 1000
 
 
@@ -29,8 +25,10 @@ def save(model: keras.Sequential, path: Path) -> None:
     Keras notes the time of saving, as the dates of the zip's entries too, and a memory address.
     None of them is kept.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        dated = Path(folder, path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not in the system's folder for temporary files, where a killed run would leave it for good.
+    dated = path.with_name(f".{path.name}.part.keras")
+    try:
         keras.saving.save_model(model, dated)
         with (
             zipfile.ZipFile(dated) as source,
@@ -45,31 +43,32 @@ def save(model: keras.Sequential, path: Path) -> None:
                 # ZipFile.open() dates an entry 1980-01-01.
                 with target.open(name, "w") as member:
                     member.write(content)
+    finally:
+        dated.unlink(missing_ok=True)
 
 
 def load(path: Path, pixels: int) -> keras.Model:
     """Open a .keras file that maps (n, pixels) to (n, CLASSES), without running code from it.
 
-    Raises UserError if the file is absent or damaged, holds anything but Keras's own layers, or
-    a model of another input width or number of classes.
+    Raises UserError if `model_files.check` does or Keras cannot open the file, and if the model has
+    another input width or number of classes, or weights that are no numbers.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    model_files.check(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            _refuse_unsafe(archive)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        # Keras, h5py, zipfile and json each raise several kinds for a damaged file.
+        # Keras, h5py and json each raise several kinds for a damaged file.
         raise UserError(f"{path}: not a usable Keras model ({files.first_line(error)})") from error
-    if not isinstance(model.layers[-1], keras.layers.Dense):
-        raise UserError(f"{path}: the model's last layer is not a Dense layer")
+    if not isinstance(model, keras.Model) or not isinstance(model.layers[-1], keras.layers.Dense):
+        raise UserError(f"{path}: not a model whose last layer is a Dense layer")
     for what, shape, wanted in (
         ("takes", model.input_shape, (None, pixels)),
         ("gives", model.output_shape, (None, CLASSES)),
     ):
         if shape != wanted:
             raise UserError(f"{path}: the model {what} arrays of shape {shape}, not {wanted}")
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise UserError(f"{path}: the model has weights that are no finite numbers")
     return model
 
 
@@ -92,26 +91,3 @@ def compiled_logits(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 def _without_volatile(values: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in values.items() if key not in VOLATILE}
-
-
-def _refuse_unsafe(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError unless the archive holds just a model made of Keras's own parts."""
-    unknown = set(archive.namelist()) - {CONFIG, METADATA, WEIGHTS}
-    if unknown:
-        raise ValueError(f"it holds {min(unknown)!r}, which is no part of a model")
-    if sum(entry.file_size for entry in archive.infolist()) > LARGEST_UNPACKED_BYTES:
-        raise ValueError(f"unpacked it is larger than {LARGEST_UNPACKED_BYTES // 2**20} MB")
-    _refuse_custom(json.loads(archive.read(CONFIG)))
-
-
-def _refuse_custom(config: Any) -> None:
-    if isinstance(config, dict):
-        module = config.get("module")
-        if config.get("class_name") == "Lambda" or config.get("registered_name"):
-            raise ValueError(f"it holds code or a custom object: {config.get('class_name')}")
-        if module is not None and str(module).split(".")[0] != "keras":
-            raise ValueError(f"it needs the module {module!r}, which is not Keras's")
-        config = list(config.values())
-    if isinstance(config, list):
-        for item in config:
-            _refuse_custom(item)

@@ -1,15 +1,21 @@
 """params.yaml, parsed and checked: one class per group."""
 
+import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from stages.lib.errors import UserError
 
 PATH = Path("params.yaml")
+MOST_PROBLEMS = 5
+LONGEST_QUOTE = 200
+# Shortens what is long or deeply nested.
+SHORT = reprlib.Repr()
+SHORT.maxstring, SHORT.maxlevel = 80, 2
 
 
 def _whole(low: int, high: int) -> Any:
@@ -79,43 +85,61 @@ class Params(_Group):
 def load(path: Path = PATH) -> Params:
     """Read and check the parameters.
 
-    Raises UserError with one line per problem, each naming the key, its value and what is allowed.
+    Raises UserError with a line for each of the first MOST_PROBLEMS, naming the key, its value and
+    what is allowed.
     """
     values = _read_yaml(path)
     try:
         return Params.model_validate(values)
     except ValidationError as invalid:
         problems = [f"{path}: {_explain(error)}" for error in invalid.errors()]
+        if len(problems) > MOST_PROBLEMS:
+            problems[MOST_PROBLEMS:] = [f"{path}: {len(problems) - MOST_PROBLEMS} more problems"]
         raise UserError("\n".join(problems)) from None
 
 
 def _read_yaml(path: Path) -> object:
-    # The parser and the YAML version (1.2) that DVC itself uses; it refuses repeated keys.
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the top of the repository") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error})") from None
+    # The parser and the YAML version (1.2) that DVC itself uses; it refuses repeated keys.
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: {error.problem or error.context}") from None
-    except (YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        what = str(error.problem or error.context)
+        raise UserError(f"{path}{line}: {what[:LONGEST_QUOTE]}") from None
+    except Exception as error:
+        # Besides YAMLError, ruamel.yaml lets through what int(), date() and deep nesting raise.
+        what = " ".join(str(error).split())
+        raise UserError(f"{path}: not YAML ({what[:LONGEST_QUOTE]})") from None
 
 
 def _explain(error: Any) -> str:
     """One problem that pydantic found, in words."""
     location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
+    key = _shown(".".join(location))[1:-1]
     parent: type[BaseModel] = Params
     for part in location[:-1]:
         parent = parent.model_fields[part].annotation  # type: ignore[assignment]
     known = parent.model_fields
-    if error["type"] == "extra_forbidden":
-        return f"{key} is not a parameter; known here: {', '.join(known)}"
     if not location:
-        return f"must hold the groups {', '.join(known)}, not {error['input']!r}"
+        return f"must hold the groups {', '.join(known)}, not {_shown(error['input'])}"
+    if location[-1] not in known:
+        return f"{key} is not a parameter; known here: {', '.join(known)}"
     wanted = known[location[-1]].description or "a group of parameters"
     if error["type"] == "missing":
         return f"{key} is missing; must be {wanted}"
-    return f"{key} is {error['input']!r}; must be {wanted}"
+    return f"{key} is {_shown(error['input'])}; must be {wanted}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return SHORT.repr(value)
+    except ValueError:
+        # Python writes no number of more than 4,300 digits.
+        return "a number of thousands of digits"

@@ -1,5 +1,7 @@
 """The training, validation and test images as the stages hand them on (data/prepared/)."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +10,7 @@ from stages.lib import files, paths
 from stages.lib.errors import UserError
 
 CLASSES = 10
+REMEDY = "make it anew with: dvc repro -f prepare"
 
 
 class Split(NamedTuple):
@@ -49,14 +52,30 @@ def read(name: str) -> Split:
     if not problem and not len(split.labels) and name != "validation":
         problem = "holds no image"
     if problem:
-        raise UserError(f"{path}: {problem}; make it anew with: dvc repro -f prepare")
+        raise UserError(f"{path}: {problem}; {REMEDY}")
     return split
+
+
+def read_all(names: Sequence[str]) -> dict[str, Split]:
+    """Read several splits. Raises UserError as `read` does, and if their images differ in size."""
+    first = names[0]
+    data = {name: read(name) for name in names}
+    pixels = {name: split.images.shape[1] for name, split in data.items()}
+    for name in names:
+        if pixels[name] != pixels[first]:
+            raise UserError(
+                f"{paths.prepared(name)}: its images have {pixels[name]} pixels, those of "
+                f"{paths.prepared(first)} have {pixels[first]}; {REMEDY}"
+            )
+    return data
 
 
 def _problem(split: Split) -> str | None:
     images, labels = split
     if images.dtype != np.float32 or images.ndim != 2:
         return f"images is {images.dtype} {images.shape}, not float32 (n, pixels)"
+    if not images.shape[1] or math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
+        return f"images have {images.shape[1]} pixels, which is no square"
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
         return f"labels is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
     # Written so that NaN, which is neither, counts as outside.

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.lib import files
 from stages.lib.errors import UserError
@@ -95,6 +97,36 @@ def test_a_damaged_array_file_is_named(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UserError, match=r"damaged\.npz: ") as error:
         files.read_arrays(path, ["a"])
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_zip_bomb_is_refused_by_the_size_it_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.npz"
+    files.write_arrays(path, {"a": np.zeros(2**18)})
+    assert path.stat().st_size < 2**17
+    files.read_arrays(path, ["a"])
+    monkeypatch.setattr(files, "LARGEST_UNPACKED_BYTES", 2**20)
+    with pytest.raises(UserError, match="unpacked it is larger than 1 MB"):
+        files.read_arrays(path, ["a"])
+
+
+@given(at=st.integers(0, 10_000), bytes_=st.binary(min_size=1, max_size=8))
+def test_whatever_bytes_change_the_file_reads_or_is_named(
+    tmp_path_factory: pytest.TempPathFactory, at: int, bytes_: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed.npz"
+    array = np.random.default_rng(0).random(100)
+    files.write_arrays(path, {"a": array})
+    content = path.read_bytes()
+    at %= len(content)
+    path.write_bytes(content[:at] + bytes_ + content[at + len(bytes_) :])
+    try:
+        (back,) = files.read_arrays(path, ["a"])
+    except UserError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        np.testing.assert_array_equal(back, array)
 
 
 def test_json_is_sorted_and_rounded(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,37 +84,28 @@ def test_no_images_give_no_logits() -> None:
     assert logits.shape == (0, 10)
 
 
-def test_an_absent_file(tmp_path: Path) -> None:
-    refused(tmp_path / "none.keras", "no such file")
-
-
 @pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"",
-        lambda content: content[: len(content) // 2],
-        lambda content: b"not a zip at all",
-        lambda content: content[:2000] + bytes(3000) + content[5000:],
-    ],
-    ids=["empty", "truncated", "text", "overwritten"],
+    "entry", ["model.weights.h5", "config.json"], ids=["weights", "description"]
 )
-def test_a_damaged_file(saved: Path, damage: Callable[[bytes], bytes]) -> None:
-    saved.write_bytes(damage(saved.read_bytes()))
-    refused(saved, "not a usable Keras model")
+def test_an_intact_archive_of_something_else(saved: Path, entry: str) -> None:
+    """What tests/pipeline/test_bad_input.py shows the stages is refused before Keras opens it."""
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "tiny"}}
+    rewrite(saved, entry, json.dumps(layer).encode())
+    refused(saved, "not a usable Keras model|not a model whose last layer is a Dense layer")
 
 
 def test_another_input_width(tmp_path: Path) -> None:
     from stages.lib import models
 
-    models.save(model(pixels=9), tmp_path / "narrow.keras")
-    refused(tmp_path / "narrow.keras", r"takes arrays of shape \(None, 9\), not \(None, 12\)")
+    models.save(model(pixels=9), tmp_path / "tiny.keras")
+    refused(tmp_path / "tiny.keras", r"takes arrays of shape \(None, 9\), not \(None, 12\)")
 
 
 def test_another_number_of_classes(tmp_path: Path) -> None:
     from stages.lib import models
 
-    models.save(model(classes=3), tmp_path / "three.keras")
-    refused(tmp_path / "three.keras", r"gives arrays of shape \(None, 3\), not \(None, 10\)")
+    models.save(model(classes=3), tmp_path / "tiny.keras")
+    refused(tmp_path / "tiny.keras", r"gives arrays of shape \(None, 3\), not \(None, 10\)")
 
 
 def test_a_lambda_is_refused_and_not_run(tmp_path: Path) -> None:
@@ -142,31 +132,9 @@ def test_a_custom_class_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "custom.keras", "custom object: Custom")
 
 
-def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+def rewrite(path: Path, entry: str, content: bytes) -> None:
     with zipfile.ZipFile(path) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    change(content)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in content.items():
+        entries = {name: archive.read(name) for name in archive.namelist()} | {entry: content}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
             archive.writestr(name, data)
-
-
-def test_a_class_from_another_module_is_refused(saved: Path) -> None:
-    def change(content: dict[str, bytes]) -> None:
-        config = json.loads(content["config.json"])
-        config["config"]["layers"][1] |= {"module": "subprocess", "class_name": "Popen"}
-        content["config.json"] = json.dumps(config).encode()
-
-    rewrite(saved, change)
-    refused(saved, "it needs the module 'subprocess'")
-
-
-def test_a_path_out_of_the_archive_is_refused(saved: Path) -> None:
-    rewrite(saved, lambda content: content.update({"../../escaped": b"x"}))
-    refused(saved, r"it holds '\.\./\.\./escaped', which is no part of a model")
-
-
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(saved: Path) -> None:
-    rewrite(saved, lambda content: content.update({"model.weights.h5": bytes(300 * 2**20)}))
-    assert saved.stat().st_size < 2**20
-    refused(saved, "unpacked it is larger than 256 MB")

@@ -167,5 +167,22 @@ def test_everything_wrong_and_one_class_only() -> None:
     assert scores["calibration_error"] == pytest.approx(0.99)
 
 
+@given(
+    right=npst.arrays(bool, st.tuples(st.just(2), st.integers(1, 60))),
+)
+def test_a_comparison_stays_in_range_and_its_counts_add_up(right: np.ndarray) -> None:
+    result = scoring.compare(*right)
+    counts = ("both_right", "only_linear_right", "only_hidden_right", "both_wrong")
+    assert sum(result[name] for name in counts) == right.shape[1]
+    low, high = result["accuracy_gain_ci95_low"], result["accuracy_gain_ci95_high"]
+    assert -1 <= low < high <= 1
+    # The interval is around Bonett and Price's estimate, which lies nearer to zero than the gain.
+    assert low < result["accuracy_gain"] * right.shape[1] / (right.shape[1] + 2) < high
+    assert 0 < result["mcnemar_p"] <= 1
+    turned = scoring.compare(*right[::-1])
+    assert turned["accuracy_gain"] == -result["accuracy_gain"]
+    assert turned["mcnemar_p"] == result["mcnemar_p"]
+
+
 def test_nothing_to_score() -> None:
     assert scoring.scores(scoring.softmax(np.empty((0, 10), np.float32)), LABELS[:0]) == {}
