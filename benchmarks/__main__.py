@@ -97,14 +97,17 @@ def fits(workspace: Path, repetitions: int) -> dict[str, Any]:
     }
 
 
-def gemm(workspace: Path, repetitions: int) -> dict[str, dict[str, float]]:
-    """The rate of matrix products, GFLOP/s, by way and kind."""
-    measured: dict[str, dict[str, float]] = {}
-    for way in WAYS[1:]:
-        outputs = [python(workspace, "benchmarks.gemm", way).output for _ in range(repetitions)]
-        rates = [json.loads(output) for output in outputs]
-        measured[way] = {kind: median(rate[kind] for rate in rates) for kind in rates[0]}
-    return measured
+def floor(workspace: Path, repetitions: int) -> dict[str, dict[str, float]]:
+    """What benchmarks/floor.py measures, the ways in turn."""
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS[1:]}
+    for _ in range(repetitions):
+        for way in WAYS[1:]:
+            output = python(workspace, "benchmarks.floor", way, "data/prepared").output
+            runs[way].append(json.loads(output.splitlines()[-1]))
+    return {
+        way: {what: median(run[what] for run in done) for what in done[0]}
+        for way, done in runs.items()
+    }
 
 
 def processes(workspace: Path, repetitions: int) -> dict[str, float]:
@@ -176,18 +179,6 @@ def growth(workspace: Path) -> dict[str, dict[str, dict[str, float]]]:
     return results
 
 
-def flops_per_epoch(workspace: Path) -> int:
-    """Of the matrix products in an epoch of the hidden model, its validation included."""
-    train, validation = (
-        len(files.read_arrays(workspace / paths.prepared(name), ["labels"])[0])
-        for name in ("train", "validation")
-    )
-    units = params.load(workspace / params.PATH).train_hidden.units
-    forward = 2 * (784 + 10) * units
-    # As much again for the weight gradients, and the gradient between the layers.
-    return train * (2 * forward + 2 * 10 * units) + validation * forward
-
-
 def machine() -> dict[str, str]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -208,11 +199,9 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    fit, rates, whole = results["fit"], results["gemm"], results["processes"]
+    fit, rates, whole = results["fit"], results["floor"], results["processes"]
     stock = fit["stock"]
-    flops = results["flops_per_epoch"]
-    # The rate at which this machine multiplies large matrices bounds what any training can reach.
-    floor = flops / median(rate["square"] for rate in rates.values()) / 1e9
+    flops = rates["portable"]["flops"]
     return "\n\n".join(
         [
             f"{results['machine']['processor']}, {results['machine']['cores']} cores, "
@@ -243,8 +232,15 @@ def markdown(results: dict[str, Any]) -> str:
                     + [f"{rates[way]['square']:.0f}" for way in WAYS[1:]],
                     ["rate, this training's products (GFLOP/s)"]
                     + [f"{rates[way]['batch']:.0f}" for way in WAYS[1:]],
+                    ["an epoch, measured in turn with the first rate"]
+                    + [f"{rates[way]['epoch']:.2f} s" for way in WAYS[1:]],
                     ["epoch above the floor at the first rate"]
-                    + [f"{fit[way]['hidden_epoch'] / floor:.2f}x" for way in WAYS[1:]],
+                    + [f"{rates[way]['above_floor']:.2f}x" for way in WAYS[1:]],
+                    ["epoch above the floor at the second rate"]
+                    + [
+                        f"{rates[way]['epoch'] * rates[way]['batch'] * 1e9 / flops:.2f}x"
+                        for way in WAYS[1:]
+                    ],
                 ],
             ),
             table(
@@ -293,9 +289,8 @@ def main() -> None:
         results: dict[str, Any] = {"machine": machine(), "repetitions": n}
         results["processes"] = processes(workspace, n)
         results["stages"] = stages(workspace, n)
-        results["flops_per_epoch"] = flops_per_epoch(workspace)
         results["fit"] = fits(workspace, n)
-        results["gemm"] = gemm(workspace, n)
+        results["floor"] = floor(workspace, n)
         results["growth"] = growth(workspace)
 
     text = markdown(results)
