@@ -6,6 +6,7 @@ Each worker has a clone of its own: code, data and results travel through the Gi
 import argparse
 import logging
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -34,28 +35,34 @@ SECONDS_TO_STOP = 10
 
 
 def main() -> None:
-    arguments = parse()
+    # Ctrl-C is an exception here: what has finished is still to be collected.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sweep(parse())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def sweep(arguments: argparse.Namespace) -> None:
+    """Run what is not done yet, fetch the results, show them. Raises UserError if any failed."""
     wanted = grid.experiments(arguments.set_param)
     origin = source.pushed(arguments.git_remote)
     finished = source.finished(arguments.git_remote, origin.commit)
     todo = [experiment for experiment in wanted if experiment.name not in finished]
     print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
     failures: dict[str, str] = {}
-    interrupted = False
-    if todo:
-        dvc("push", "--quiet")
-        with cluster(arguments.scheduler, arguments.workers) as client:
-            print(f"dashboard: {client.dashboard_link}", flush=True)
-            try:
+    try:
+        if todo:
+            dvc("push", "--quiet")
+            with cluster(arguments.scheduler, arguments.workers) as client:
+                print(f"dashboard: {client.dashboard_link}", flush=True)
                 run(client, todo, origin, failures)
-            except KeyboardInterrupt:
-                interrupted = True
-    collect(wanted, origin.commit, arguments.git_remote)
-    print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
+    finally:
+        collect(wanted, origin.commit, arguments.git_remote)
+        print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
     for name, error in failures.items():
         print(f"\n{name} failed:\n{error}", file=sys.stderr)
-    if interrupted:
-        raise KeyboardInterrupt
     if failures:
         raise UserError(f"{len(failures)} of {len(wanted)} experiments failed")
 

@@ -20,6 +20,8 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
+# Settings of whoever runs the tests, `make test` among them.
+SET_BY_OTHERS = ("AWS_", "DVC_", "GIT_", "KERAS_", "MAKE", "MFLAGS", "TF_", "XDG_", "XLA_")
 RUN_CHANGES = ("params.yaml", "dvc.lock")
 # Small enough to train in a second, large enough to learn something.
 SMALL = {
@@ -45,7 +47,9 @@ class Workspace:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "DVC_", "GIT_", "KERAS_", "TF_", "XDG_", "XLA_"))
+            if not name.startswith(
+                ("AWS_", "DVC_", "GIT_", "KERAS_", "MAKE", "MFLAGS", "TF_", "XDG_", "XLA_")
+            )
         }
         nowhere = "http://127.0.0.1:9"
         return kept | {

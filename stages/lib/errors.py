@@ -1,13 +1,12 @@
 """The one exception whose message is meant for people, and how a stage ends."""
 
-import ctypes
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
-
-# From <sys/prctl.h>: the signal a process gets when its parent ends.
-PR_SET_PDEATHSIG = 1
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -46,4 +45,24 @@ def end_quietly_when_told_to() -> None:
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, end)
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        threading.Thread(target=_end_with, args=(_dvc(),), daemon=True).start()
+
+
+def _dvc() -> int:
+    """The process that started this stage: its parent, or the parent of a shell in between."""
+    parent = Path(f"/proc/{os.getppid()}")
+    if b"\0-c\0" in (parent / "cmdline").read_bytes():
+        return int((parent / "stat").read_text().rpartition(")")[2].split()[1])
+    return os.getppid()
+
+
+def _end_with(process: int) -> None:
+    """Wait until `process` ends, and then end this one at once."""
+    ending = select.poll()
+    try:
+        ending.register(os.pidfd_open(process), select.POLLIN)
+    except OSError:
+        # A kernel before 5.3: nothing to wait for.
+        return
+    ending.poll()
+    os.kill(os.getpid(), signal.SIGKILL)
