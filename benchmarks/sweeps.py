@@ -7,6 +7,7 @@ workers. Then what grows with their number: references in Git, objects in the re
 scheduler.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,8 @@ def baseline(folder: Path) -> Path:
     """A repository with a finished, committed run, and its two remotes, in `folder`."""
     workspace = folder / "digits"
     run(ROOT, "git", "clone", "--quiet", ".", str(workspace))
-    for key in ("prepare.dataset=uci_digits", "prepare.validation_size=300"):
-        run(workspace, "dvc", "exp", "run", "-S", key)
+    settings = ("-S", "prepare.dataset=uci_digits", "-S", "prepare.validation_size=300")
+    run(workspace, "dvc", "exp", "run", *settings)
     run(workspace, "git", "add", ".")
     author = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost")
     run(workspace, "git", *author, "commit", "--quiet", "--message", "The shipped digits")
@@ -64,7 +65,7 @@ def sweep(workspace: Path, workers: int) -> None:
 
 def many_ways(folder: Path) -> str:
     """Eight experiments, four ways, and the two stages that they run, alone."""
-    workspace = baseline(folder / "baseline")
+    workspace = folder / "baseline/digits"
     stages = sum(
         median(seconds(run, workspace, sys.executable, "-m", stage) for _ in range(3))
         for stage in ("stages.train_hidden", "stages.evaluate")
@@ -76,8 +77,11 @@ def many_ways(folder: Path) -> str:
         ("sweep, 1 worker", sweep, 1),
         ("sweep, 2 workers", sweep, 2),
     ):
-        fresh = baseline(folder / name.replace(" ", "-"))
-        took = seconds(way, fresh, number)
+        # Each way starts from the same baseline, with nothing that another has run.
+        fresh = folder / name
+        shutil.copytree(folder / "baseline", fresh, symlinks=True)
+        run(fresh / "digits", "git", "remote", "set-url", "origin", str(fresh / "origin.git"))
+        took = seconds(way, fresh / "digits", number)
         # What an experiment costs besides its stages, where one runs at a time.
         overhead = f"{took / EXPERIMENTS - stages:.1f}" if number == 1 else "-"
         rows.append([name, f"{took:.0f}", overhead])
@@ -86,7 +90,7 @@ def many_ways(folder: Path) -> str:
 
 def references(folder: Path) -> str:
     """What Git and DVC take over many experiments."""
-    workspace = baseline(folder / "references")
+    workspace = folder / "baseline/digits"
     run(workspace, "dvc", "exp", "run", "--name", "one", "-S", "evaluate.examples=5")
     namespace, one = (
         run(
@@ -124,8 +128,8 @@ def references(folder: Path) -> str:
 
 def objects(folder: Path) -> str:
     """What a push takes that finds all it has in a remote that holds much more."""
-    workspace = baseline(folder / "objects")
-    store = folder / "objects/dvc-storage/files/md5"
+    workspace = folder / "baseline/digits"
+    store = folder / "baseline/dvc-storage/files/md5"
     run(workspace, "dvc", "push")
     rows, made = [], 0
     for number in NUMBERS:
@@ -161,6 +165,7 @@ def tasks() -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        baseline(folder / "baseline")
         for measure in (many_ways, references, objects):
             print(f"{measure(folder)}\n", flush=True)
     print(tasks())

@@ -48,7 +48,7 @@ def experiment(
         run(clone.parent, stopped, "git", "clone", "--quiet", git_url, str(clone))
     run(clone, stopped, "git", "checkout", "--quiet", "--force", "--detach", commit)
     # A folder that .dvc/config names by its place beside the clone lies elsewhere from here.
-    local = f"['remote \"{dvc_remote}\"']\n    url = {dvc_url}\n"
+    local = f'[\'remote "{dvc_remote}"\']\n    url = "{dvc_url}"\n'
     (clone / ".dvc/config.local").write_text(local)
     settings = [part for override in overrides for part in ("-S", override)]
     run(clone, stopped, *dvc("exp", "run", "--pull", "--name", name, *settings))
