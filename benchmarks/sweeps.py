@@ -24,8 +24,7 @@ from stages.lib.errors import report
 GRID = "train_hidden.units=8,16,24,32,40,48,56,64"
 EXPERIMENTS = 8
 NUMBERS = (100, 1000, 10_000)
-# Of an experiment: the model, predictions and scores of each digit, and seven pictures; its
-# history and metrics are in Git and, for the run cache, in the remote, too.
+# A little more than the files that change with the hidden model: ten, with what Git has, too.
 OBJECTS_PER_EXPERIMENT = 14
 
 

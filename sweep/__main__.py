@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from stages.lib import runtime
 from stages.lib.errors import UserError, report
 from sweep import grid, source
 from sweep.source import Source
@@ -29,7 +30,6 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup-sweep")
 
-FEWEST_THREADS = 2
 SECONDS_TO_CONNECT = 10
 SECONDS_TO_STOP = 10
 
@@ -104,7 +104,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
             except OSError:
                 raise UserError(f"{scheduler}: no scheduler answers; see dask scheduler") from None
         else:
-            threads = max(FEWEST_THREADS, (os.cpu_count() or FEWEST_THREADS) // workers)
+            threads = max(runtime.FEWEST_THREADS, (os.cpu_count() or 0) // workers)
             local = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -45,11 +45,7 @@ class Workspace:
         home = self.path.parent / "home"
         home.mkdir(exist_ok=True)
         kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(
-                ("AWS_", "DVC_", "GIT_", "KERAS_", "MAKE", "MFLAGS", "TF_", "XDG_", "XLA_")
-            )
+            name: value for name, value in os.environ.items() if not name.startswith(SET_BY_OTHERS)
         }
         nowhere = "http://127.0.0.1:9"
         return kept | {

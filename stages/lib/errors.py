@@ -29,10 +29,7 @@ def report(main: Callable[[], None]) -> None:
 
 
 def end_quietly_when_told_to() -> None:
-    """From now on, end this process with a line and status 130 at Ctrl-C; and together with DVC.
-
-    A stage that outlived a killed DVC would write its files while the next run writes them, too.
-    """
+    """From now on, end this process with a line and status 130 at Ctrl-C."""
     # Kept for the line, since runtime.start() sends standard error elsewhere for a while.
     terminal = os.dup(2)
 
@@ -44,6 +41,13 @@ def end_quietly_when_told_to() -> None:
     # Ignored where a script started this in the background: Ctrl-C is meant for another.
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, end)
+
+
+def end_with_dvc() -> None:
+    """From now on, end this process when the DVC that started it does, if one did.
+
+    A stage that outlived a killed DVC would write its files while the next run writes them, too.
+    """
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
         threading.Thread(target=_end_with, args=(_dvc(),), daemon=True).start()
 
