@@ -4,6 +4,7 @@ TensorFlow and XLA read them once; set later they are silently ignored. So a sta
 first and imports Keras after it.
 """
 
+import gc
 import os
 import platform
 import sys
@@ -54,7 +55,7 @@ def start(portable: bool) -> None:
     os.environ.update(wanted)
     # XLA flags of the user's own would change what is computed.
     os.environ.pop("TF_XLA_FLAGS", None)
-    with _stderr_kept_back():
+    with _stderr_kept_back(), _without_garbage_collection():
         import keras
     # A keras.json in the home folder may say otherwise.
     keras.config.set_floatx("float32")
@@ -86,6 +87,17 @@ def _threads() -> int:
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(FEWEST_THREADS, int(limit) if limit.isdecimal() else cores or 0)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Take what is imported for permanent: searching it for garbage costs a second per process."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

@@ -1,14 +1,11 @@
 """`make doctor`: a line for each thing that the pipeline needs."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT, Workspace
+from tests.mounts import small_disk
 from tests.servers import S3Server
 
 
@@ -72,20 +69,12 @@ def test_a_remote_that_refuses(small: Workspace, s3_server: S3Server) -> None:
 
 
 def test_too_little_disk(small: Workspace, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("nothing may be mounted here")
-    try:
+    with small_disk(disk):
         for name in ("tools", "stages", "params.yaml", "requirements.lock"):
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, disk / name)
         said = doctor(Workspace(disk), 1)
-    finally:
-        subprocess.run(["umount", disk], check=True)
     assert said["disk"].startswith("PROBLEM")
     assert "make room" in said["disk"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workspace
+from tests.mounts import mounted, small_disk
 from tests.servers import S3Server, SSHServer, folder_remote
 
 # Without it, DVC asks five times five times for what a server does not answer.
@@ -169,18 +170,6 @@ def test_a_wrong_ssh_key(small: Workspace, ssh_server: SSHServer, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-@contextmanager
-def mounted(*arguments: str | Path) -> Iterator[None]:
-    """Something mounted at the last of the arguments; skips where that is not allowed."""
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", arguments[-1]], check=True)
-
-
 def fill(disk: Path, leave: int) -> Path:
     """A file that takes all of the disk but `leave` bytes."""
     filler = disk / "filler"
@@ -191,10 +180,7 @@ def fill(disk: Path, leave: int) -> Path:
 def test_a_full_disk(small: Workspace, tmp_path: Path) -> None:
     small.dvc("push")
     disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    with mounted("-t", "tmpfs", "-o", "size=24m", "tmpfs", disk):
+    with small_disk(disk):
         clone = small.clone(disk / "digits")
         clone.dvc("remote", "modify", "--local", "storage", "url", str(tmp_path / "dvc-storage"))
         # DVC's own books are elsewhere, so that it is the files that do not fit.
