@@ -27,21 +27,38 @@ LARGEST_PLAIN_ENTRY = 2**31 - 2**16
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write that appears under `path` only once it is complete and on disk.
 
-    The temporary file lies beside it under a fixed name, so what a killed run leaves behind is
-    overwritten by the next one. Folders are made as needed. Raises OSError where the folder
-    cannot be written or the disk is full; `path` is then as it was.
+    On Linux it has no name until then, so nothing remains of a run that is killed; elsewhere it
+    lies beside `path` under a fixed name, and the next run overwrites it. Folders are made as
+    needed. Raises OSError where the folder cannot be written or the disk is full; `path` is then as
+    it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as file:
+        with _open_without_name(path.parent) or temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not temporary.exists():
+                _give_name(file.fileno(), temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _open_without_name(folder: Path) -> BinaryIO | None:
+    """A new file on the folder's disk that is in no folder; None where there are no such files."""
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except (AttributeError, OSError):
+        return None
+
+
+def _give_name(descriptor: int, path: Path) -> None:
+    # Naming a folder, which an absolute path makes irrelevant, is what lets Python follow the link.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

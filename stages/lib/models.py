@@ -1,5 +1,6 @@
 """Byte-stable saving and safe loading of .keras files, and compiled inference."""
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.saving import saving_lib
 
 from stages.lib import files, model_files
 from stages.lib.errors import UserError
@@ -25,26 +27,22 @@ def save(model: keras.Sequential, path: Path) -> None:
     Keras notes the time of saving, as the dates of the zip's entries too, and a memory address.
     None of them is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not in the system's folder for temporary files, where a killed run would leave it for good.
-    dated = path.with_name(f".{path.name}.part.keras")
-    try:
-        keras.saving.save_model(model, dated)
-        with (
-            zipfile.ZipFile(dated) as source,
-            files.atomic(path) as file,
-            zipfile.ZipFile(file, "w") as target,
-        ):
-            for name in (CONFIG, METADATA, WEIGHTS):
-                content = source.read(name)
-                if name != WEIGHTS:
-                    stable = json.loads(content, object_hook=_without_volatile)
-                    content = json.dumps(stable, sort_keys=True).encode()
-                # ZipFile.open() dates an entry 1980-01-01.
-                with target.open(name, "w") as member:
-                    member.write(content)
-    finally:
-        dated.unlink(missing_ok=True)
+    dated = io.BytesIO()
+    # The public function accepts paths only.
+    saving_lib.save_model(model, dated)
+    with (
+        zipfile.ZipFile(dated) as source,
+        files.atomic(path) as file,
+        zipfile.ZipFile(file, "w") as target,
+    ):
+        for name in (CONFIG, METADATA, WEIGHTS):
+            content = source.read(name)
+            if name != WEIGHTS:
+                stable = json.loads(content, object_hook=_without_volatile)
+                content = json.dumps(stable, sort_keys=True).encode()
+            # ZipFile.open() dates an entry 1980-01-01.
+            with target.open(name, "w") as member:
+                member.write(content)
 
 
 def load(path: Path, pixels: int) -> keras.Model:

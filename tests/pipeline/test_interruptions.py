@@ -138,9 +138,6 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
     assert struck.lock() == small_pipeline.lock()
     assert struck.run("git", "status", "--porcelain").stdout == ""
     assert struck.repro() == []
-    if list(struck.path.rglob(".*.part*")):
-        # The stage's outputs came back from DVC's cache; when it runs itself, it tidies up.
-        struck.repro("--force", "--single-item", blow.stage)
     assert not list(struck.path.rglob(".*.part*"))
 
 

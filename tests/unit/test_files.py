@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +19,13 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+@pytest.fixture(params=["Linux", "elsewhere"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "elsewhere":
+        monkeypatch.delattr(os, "O_TMPFILE")
+
+
+@pytest.mark.usefixtures("system")
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     files.write_json(path, {"old": 1})
@@ -26,6 +37,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert names(tmp_path) == ["a.json"]
 
 
+def test_nothing_remains_of_a_run_that_is_killed(tmp_path: Path) -> None:
+    command = (
+        "import os, pathlib, signal, sys; from stages.lib import files\n"
+        "with files.atomic(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(bytes(2**20)); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", command, tmp_path / "a"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert names(tmp_path) == []
+
+
+@pytest.mark.usefixtures("system")
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {})
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.usefixtures("system")
 def test_what_a_killed_run_left_behind_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
     path.parent.mkdir()
