@@ -1,5 +1,6 @@
 """Small disks and read-only folders, where a test may mount them."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,3 +28,18 @@ def small_disk(folder: Path, size: str = "24m") -> Iterator[None]:
     folder.mkdir()
     with mounted("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder):
         yield
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody may write in the folder."""
+    if os.geteuid() == 0:
+        # Permissions do not stop root.
+        with mounted("-o", "bind,ro", folder, folder):
+            yield
+        return
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT, Workspace
-from tests.mounts import small_disk
+from tests.mounts import read_only, small_disk
 from tests.servers import S3Server
 
 
@@ -66,6 +66,15 @@ def test_a_remote_that_refuses(small: Workspace, s3_server: S3Server) -> None:
     said = doctor(small, 0, AWS_EC2_METADATA_DISABLED="true")
     assert said["remote"].startswith("note")
     assert "Unable to locate credentials" in said["remote"]
+
+
+def test_a_remote_that_may_only_be_read(small: Workspace) -> None:
+    storage = small.path.parent / "dvc-storage"
+    storage.mkdir()
+    with read_only(storage):
+        said = doctor(small, 0)
+    assert said["remote"].startswith("note")
+    assert "make it writable, or name another" in said["remote"]
 
 
 def test_too_little_disk(small: Workspace, tmp_path: Path) -> None:

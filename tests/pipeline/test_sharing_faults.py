@@ -1,17 +1,14 @@
 """Remotes and disks that fail: nothing is lost or half-written, and the error names the reason."""
 
 import hashlib
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Workspace
-from tests.mounts import mounted, small_disk
+from tests.mounts import read_only, small_disk
 from tests.servers import S3Server, SSHServer, folder_remote
 
 # Without it, DVC asks five times five times for what a server does not answer.
@@ -202,20 +199,6 @@ def test_a_full_disk(small: Workspace, tmp_path: Path) -> None:
         filler.unlink()
         clone.dvc("repro", "--force", "--single-item", "prepare", env=books)
         assert clone.outputs() == small.outputs()
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    if os.geteuid() == 0:
-        # Permissions do not stop root.
-        with mounted("-o", "bind,ro", folder, folder):
-            yield
-        return
-    folder.chmod(0o555)
-    try:
-        yield
-    finally:
-        folder.chmod(0o755)
 
 
 def test_read_only_folders(small: Workspace) -> None:
