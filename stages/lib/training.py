@@ -71,6 +71,9 @@ def fit(
         weighted_metrics=["accuracy"],
         jit_compile=True,
     )
+    # Left to the first step, creating their variables makes TensorFlow trace it twice.
+    trainer.optimizer.build(trainer.trainable_variables)
+    trainer.compute_metrics(None, trainer.labels[:1], trainer(trainer.images[:1]))
     history = trainer.fit(
         orders,
         shuffle=False,
