@@ -36,9 +36,19 @@ def hashes(workspace: Workspace) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def workspace(checkout: Callable[[], Workspace]) -> Workspace:
-    """Everything at hand to run the stages, with the hidden layer at its real width."""
+    """Everything at hand to run the stages, with the hidden layer at its real width.
+
+    Half of the images are held out, since emulated training takes minutes.
+    """
     made = checkout()
-    made.set_params(**SMALL | {"train_hidden.units": 1000, "train_hidden.epochs": 1})
+    made.set_params(
+        **SMALL
+        | {
+            "prepare.validation_size": 750,
+            "train_hidden.units": 1000,
+            "train_hidden.epochs": 1,
+        }
+    )
     return made
 
 
