@@ -33,11 +33,12 @@ def test_without_mnist_the_shipped_digits_are_used_and_the_way_back_is_told(
 
 
 def test_with_mnist_at_hand_the_pipeline_itself_runs(small: Workspace, mnist_file: Path) -> None:
-    small.set_params(**{"prepare.dataset": "mnist", "train_linear.epochs": 1})
+    half = {"prepare.dataset": "mnist", "prepare.validation_size": 30_000}
+    small.set_params(**half, **{"train_linear.epochs": 1, "train_hidden.epochs": 1})
     shutil.copy(mnist_file, small.path / "data/raw/mnist.npz")
     done = small.run(sys.executable, "-m", "tools.run")
     assert SENTENCE not in done.stdout
-    assert "mnist: 59700 images to train on, 300 to validate, 10000 to test" in done.stdout
+    assert "mnist: 30000 images to train on, 30000 to validate, 10000 to test" in done.stdout
 
 
 def test_a_mistake_is_not_taken_for_a_missing_dataset(small: Workspace) -> None:
