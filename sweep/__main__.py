@@ -52,15 +52,16 @@ def sweep(arguments: argparse.Namespace) -> None:
     todo = [experiment for experiment in wanted if experiment.name not in finished]
     print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
     failures: dict[str, str] = {}
-    try:
-        if todo:
-            dvc("push", "--quiet")
-            with cluster(arguments.scheduler, arguments.workers) as client:
-                print(f"dashboard: {client.dashboard_link}", flush=True)
+    if todo:
+        dvc("push", "--quiet")
+        with cluster(arguments.scheduler, arguments.workers) as client:
+            print(f"dashboard: {client.dashboard_link}", flush=True)
+            try:
                 run(client, todo, origin, failures)
-    finally:
+            finally:
+                collect(wanted, origin.commit, arguments.git_remote)
+    else:
         collect(wanted, origin.commit, arguments.git_remote)
-        print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
     for name, error in failures.items():
         print(f"\n{name} failed:\n{error}", file=sys.stderr)
     if failures:
@@ -158,11 +159,12 @@ def run(
 
 
 def collect(wanted: Sequence[grid.Experiment], commit: str, git_remote: str) -> None:
-    """Fetch what has been pushed and is not here: its metrics; data and models remain there."""
+    """Fetch the metrics of what is done and not here, and show all; data and models stay there."""
     names = {experiment.name for experiment in wanted} & source.finished(git_remote, commit)
     missing = sorted(names - source.collected(commit))
     if missing:
         dvc("exp", "pull", "--quiet", "--no-cache", git_remote, *missing)
+    print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
 
 
 def dvc(*arguments: str) -> None:

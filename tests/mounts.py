@@ -23,10 +23,10 @@ def mounted(*arguments: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str = "24m") -> Iterator[None]:
-    """A disk of that size at `folder`, a new one."""
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of 24 MB at `folder`, a new one."""
     folder.mkdir()
-    with mounted("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder):
+    with mounted("-t", "tmpfs", "-o", "size=24m", "tmpfs", folder):
         yield
 
 

@@ -87,6 +87,13 @@ def test_it_refuses_to_start_where_workers_could_not_get_the_commit(shared: Work
     assert refusal("-S", "units=[1").startswith("error: -S train_hidden.units=8 units=[1: ")
 
 
+def test_a_scheduler_that_does_not_answer_is_all_that_is_said(shared: Workspace) -> None:
+    nobody = "tcp://127.0.0.1:9"
+    output, errors = sweep(shared, "-S", f"{KEY}=8", "--scheduler", nobody, status=1)
+    assert output == "1 experiments, 0 of them done already\n"
+    assert errors == f"error: {nobody}: no scheduler answers; see dask scheduler\n"
+
+
 def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_nothing_running(
     shared: Workspace, tmp_path: Path
 ) -> None:

@@ -100,3 +100,12 @@ def test_a_kerasjson_in_the_home_folder_changes_nothing(tmp_path: Path) -> None:
         KERAS_HOME=str(tmp_path),
     )
     assert done.stdout.split() == ["float32", "1e-07", "tensorflow", "float32"], done.stderr
+
+
+def test_what_is_imported_is_not_searched_for_garbage_and_the_rest_is() -> None:
+    done = python(
+        START.format(portable=True) + "import gc; print(gc.get_freeze_count(), gc.isenabled())"
+    )
+    frozen, enabled = done.stdout.split()
+    assert int(frozen) > 100_000
+    assert enabled == "True"
