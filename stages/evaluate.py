@@ -1,58 +1,87 @@
-"""Models and data -> scores, predictions, the comparison and pictures (metrics/)."""
+"""Models and data -> metrics, predictions, the comparison and figures (metrics/)."""
 
-from stages.lib import files, model_files, params, paths, runtime, scoring, splits
-from stages.lib.errors import report
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import comparison, files, metrics, model_files, params, paths, runtime, splits
+from stages.lib.errors import UserError
+from stages.lib.metrics import Predictions
+from stages.lib.model_files import Layer
+from stages.lib.run import run_stage
+from stages.lib.splits import Split
 
 
-def main() -> None:
-    settings = params.load()
-    data = splits.read_all(paths.SPLITS)
-    images, labels = data["test"]
-    for name in paths.MODELS:
-        model_files.check(paths.model(name))
+def predict(name: str, layers: list[Layer], data: Mapping[str, Split]) -> dict[str, Predictions]:
+    """The predictions of one model for each split."""
+    from stages.lib import models
 
-    runtime.start(settings.runtime.portable)
-    from stages.lib import figures, models
+    logits = models.compiled_logits(layers)
+    found = {split: logits(images) for split, (images, _) in data.items()}
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise UserError(f"{paths.model(name)}: the model's outputs are not finite; train it again")
+    return {split: metrics.predictions(found[split], data[split].labels) for split in data}
 
-    trained = {name: models.load(paths.model(name), images.shape[1]) for name in paths.MODELS}
 
-    tested, predictions = {}, {}
-    for name, model in trained.items():
-        logits = models.compiled_logits(model)
-        probabilities = {split: scoring.softmax(logits(data[split].images)) for split in data}
-        files.write_json(
-            paths.scores(name),
-            {split: scoring.scores(probabilities[split], data[split].labels) for split in data},
-        )
-        tested[name] = probabilities["test"]
-        predictions[name] = tested[name].argmax(axis=1)
-
-        files.write_csv(
-            paths.predictions(name),
+def tables(name: str, predicted: Mapping[str, Predictions]) -> dict[Path, bytes]:
+    """The metrics of one model, and its predictions for the test images."""
+    test = predicted["test"]
+    return {
+        paths.metrics(name): files.json_bytes(
+            {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
+        ),
+        paths.details(name): files.json_bytes(
+            {split: metrics.details(predicted[split]) for split in predicted}
+            | {"train": metrics.summary(predicted["train"]) | metrics.details(predicted["train"])}
+        ),
+        paths.per_digit(name): files.csv_bytes(
+            {"digit": range(splits.CLASSES)} | metrics.per_digit(test.confusion)._asdict()
+        ),
+        paths.predictions(name): files.csv_bytes(
             {
-                "index": range(len(labels)),
-                "label": labels,
-                "prediction": predictions[name],
-                "confidence": tested[name].max(axis=1),
-            },
-        )
-        counts = scoring.confusion(predictions[name], labels)
-        per_digit = {"digit": range(splits.CLASSES)} | scoring.per_digit(counts)._asdict()
-        files.write_csv(paths.per_digit(name), per_digit)
-        figures.confusion(paths.figure(f"confusion_{name}"), name, counts)
-        figures.confidently_wrong(
-            paths.figure(f"mistakes_{name}"), name, images, labels, tested[name]
-        )
+                "index": range(len(test.labels)),
+                "label": test.labels,
+                "prediction": test.digits,
+                "confidence": test.confidence,
+            }
+        ),
+    }
 
-    right = {name: predicted == labels for name, predicted in predictions.items()}
-    files.write_json(paths.COMPARISON, scoring.compare(right["linear"], right["hidden"]))
 
-    shown = settings.evaluate.examples
-    first = {name: predicted[:shown] for name, predicted in predictions.items()}
-    figures.examples(paths.figure("examples"), images[:shown], labels[:shown], first)
-    figures.weights(paths.figure("weights_linear"), "linear", trained["linear"].get_weights()[0])
-    figures.reliability(paths.figure("reliability"), tested, labels)
+def pictures(
+    images: np.ndarray, test: Mapping[str, Predictions], linear_kernel: np.ndarray
+) -> dict[Path, bytes]:
+    """The figures; `images` are those of the test set, float32 (n, pixels)."""
+    from stages.lib import figures
+
+    dataset, count = params.dataset(), params.load(params.Evaluate).examples
+    drawn = {
+        "examples": figures.examples(dataset, images, test, count),
+        "reliability": figures.reliability(dataset, test),
+        "weights_linear": figures.weights(dataset, "linear", linear_kernel),
+    }
+    for name, predicted in test.items():
+        drawn[f"confusion_{name}"] = figures.confusion(dataset, name, predicted)
+        drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, predicted)
+    return {paths.figure(name): content for name, content in drawn.items()}
+
+
+def main() -> dict[Path, bytes]:
+    portable = params.load(params.Runtime).portable
+    data = splits.read_all(paths.SPLITS)
+    images = data["test"].images
+    layers = {name: model_files.read(name, images.shape[1]) for name in paths.MODELS}
+
+    runtime.start(portable)
+    predicted = {name: predict(name, layers[name], data) for name in paths.MODELS}
+    test = {name: predicted[name]["test"] for name in paths.MODELS}
+    outputs = pictures(images, test, layers["linear"][0].kernel)
+    for name in paths.MODELS:
+        outputs |= tables(name, predicted[name])
+    compared = comparison.compare(test["linear"].correct, test["hidden"].correct)
+    return outputs | {paths.COMPARISON: files.json_bytes(compared)}
 
 
 if __name__ == "__main__":
-    report(main)
+    run_stage(main)

@@ -1,29 +1,36 @@
 """Raw digits -> data/prepared/: hold out a validation set, scale to 0..1, flatten."""
 
-from stages.lib import datasets, params, splits
-from stages.lib.errors import report
-from stages.lib.splits import Split
+from pathlib import Path
+
+from stages.lib import datasets, files, params, paths, splits
+from stages.lib.errors import UserError
+from stages.lib.run import run_stage
 
 
-def main() -> None:
-    settings = params.load().prepare
-    digits = datasets.load(settings.dataset)
+def main() -> dict[Path, bytes]:
+    settings = params.load(params.Prepare)
+    digits = datasets.read(settings.dataset)
 
-    train, validation = splits.hold_out(
-        len(digits.x_train), settings.validation_size, settings.seed
-    )
-    for name, images, labels in (
-        ("train", digits.x_train[train], digits.y_train[train]),
-        ("validation", digits.x_train[validation], digits.y_train[validation]),
-        ("test", digits.x_test, digits.y_test),
-    ):
-        splits.write(name, Split(splits.scale(images), labels))
-
+    n = len(digits.x_train)
+    if settings.validation_size >= n:
+        raise UserError(
+            f"{params.PATH}: prepare.validation_size is {settings.validation_size}, but "
+            f"{paths.raw(settings.dataset)} has {n} training images; at least one must remain"
+        )
+    train, validation = splits.hold_out(n, settings.validation_size, settings.seed)
     print(
         f"{settings.dataset}: {len(train)} images to train on, {len(validation)} to validate, "
         f"{len(digits.x_test)} to test"
     )
+    return {
+        paths.prepared(name): files.array_bytes({"images": splits.scale(images), "labels": labels})
+        for name, images, labels in (
+            ("train", digits.x_train[train], digits.y_train[train]),
+            ("validation", digits.x_train[validation], digits.y_train[validation]),
+            ("test", digits.x_test, digits.y_test),
+        )
+    }
 
 
 if __name__ == "__main__":
-    report(main)
+    run_stage(main)

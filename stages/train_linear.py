@@ -1,36 +1,50 @@
 """data/prepared/ -> a single dense layer, models/linear.keras."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from stages.lib import files, params, paths, runtime, splits
-from stages.lib.errors import report
-from stages.lib.splits import CLASSES
+from stages.lib.run import run_stage
 
-
-def main() -> None:
-    settings = params.load()
-    train, validation = splits.read_all(("train", "validation")).values()
-
-    runtime.start(settings.runtime.portable)
+if TYPE_CHECKING:
     import keras
 
-    from stages.lib import models, training
 
-    seed = settings.train_linear.seed
-    model = keras.Sequential(
+def build_model(pixels: int, hyperparameters: params.TrainLinear) -> "keras.Sequential":
+    """One dense layer: images float32 (n, pixels) -> sigmoid float32 (n, 10)."""
+    import keras
+
+    from stages.lib.training import initial_weights
+
+    return keras.Sequential(
         [
-            keras.Input((train.images.shape[1],), name="pixels"),
+            keras.Input((pixels,), name="pixels"),
             keras.layers.Dense(
-                CLASSES,
+                splits.CLASSES,
                 activation="sigmoid",
-                kernel_initializer=training.initial_weights(seed, layer=1),
+                kernel_initializer=initial_weights(hyperparameters.seed, layer=1),
                 name="digits",
             ),
         ],
         name="linear",
     )
-    history = training.fit(model, train, validation, settings.train_linear)
-    models.save(model, paths.model("linear"))
-    files.write_csv(paths.history("linear"), history)
+
+
+def main() -> dict[Path, bytes]:
+    hyperparameters = params.load(params.TrainLinear)
+    portable = params.load(params.Runtime).portable
+    train, validation = splits.read_all(("train", "validation")).values()
+
+    portable = runtime.start(portable)
+    from stages.lib import saving, training
+
+    model = build_model(train.images.shape[1], hyperparameters)
+    history = training.fit(model, train, validation, hyperparameters, portable)
+    return {
+        paths.model("linear"): saving.to_bytes(model),
+        paths.history("linear"): files.csv_bytes(history),
+    }
 
 
 if __name__ == "__main__":
-    report(main)
+    run_stage(main)

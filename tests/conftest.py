@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
+import yaml
 from ruamel.yaml import YAML
 
-from stages.lib import runtime
+from stages.lib import datasets, files, paths, runtime
 from tests.servers import Remote, S3Server, SSHServer, sshd
 
 # How long an example takes says nothing about the code on a busy machine.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 ROOT = Path(__file__).parents[1]
 # Makes a Python process count which lines it runs; that takes a quarter of a stage's time.
@@ -36,9 +38,10 @@ SET_BY_OTHERS = (
     "XLA_",
 )
 RUN_CHANGES = ("params.yaml", "dvc.lock")
-# Small enough to train in a second, large enough to learn something.
+# 1,500 training and 300 test images: enough to learn something in a second.
+SMALL_TRAIN, SMALL_TEST = 1500, 300
 SMALL = {
-    "prepare.dataset": "uci_digits",
+    "prepare.dataset": "small",
     "prepare.validation_size": 300,
     "train_linear.epochs": 2,
     "train_hidden.epochs": 2,
@@ -108,12 +111,13 @@ class Workspace:
     def set_params(self, **changes: Any) -> None:
         """Change values in params.yaml, as in set_params(**{"prepare.seed": 2})."""
         path = self.path / "params.yaml"
-        yaml = YAML()
-        values = yaml.load(path)
+        # Unlike PyYAML, it keeps the comments.
+        editor = YAML()
+        values = editor.load(path)
         for key, value in changes.items():
             group, name = key.split(".")
             values[group][name] = value
-        yaml.dump(values, path)
+        editor.dump(values, path)
 
     def commit(self, message: str = "change") -> None:
         self.run("git", "add", "--all")
@@ -132,7 +136,7 @@ class Workspace:
 
     def lock(self) -> dict[str, Any]:
         """dvc.lock's stages."""
-        stages: dict[str, Any] = YAML(typ="safe").load(self.path / "dvc.lock")["stages"]
+        stages: dict[str, Any] = yaml.safe_load((self.path / "dvc.lock").read_text())["stages"]
         return stages
 
     def outputs(self) -> dict[str, bytes]:
@@ -184,8 +188,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
                 target.write_bytes(committed(name))
             else:
                 shutil.copy2(ROOT / name, target)
-        # What `make setup` leaves in .venv besides the environment.
-        workspace.run(sys.executable, "-m", "tools.charts")
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
         workspace.commit("The repository as it is")
         return workspace
@@ -193,36 +195,38 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
     return make
 
 
+def add_small_dataset(workspace: Workspace) -> None:
+    """The first images of MNIST, as the data set `small`."""
+    mnist = np.load(ROOT / paths.raw("mnist"))
+    counts = (SMALL_TRAIN, SMALL_TRAIN, SMALL_TEST, SMALL_TEST)
+    arrays = {
+        name: mnist[name][:count]
+        for name, count in zip(datasets.Digits._fields, counts, strict=True)
+    }
+    files.write(workspace.path / paths.raw("small"), files.array_bytes(arrays))
+
+
 @pytest.fixture(scope="session")
 def small_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
-    """A finished, committed run on the shipped digits. Shared: change only a copy of it."""
+    """A finished, committed run on 1,800 images of MNIST. Shared: change only a copy of it."""
     workspace = checkout()
+    add_small_dataset(workspace)
     workspace.set_params(**SMALL)
     assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
-    workspace.commit("A run on the shipped digits")
+    workspace.commit("A run on the small data set")
     return workspace
 
 
 @pytest.fixture
 def small(small_pipeline: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished run on the shipped digits, to change at will."""
+    """A copy of the finished run on the small data set, to change at will."""
     return small_pipeline.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def mnist_file() -> Path:
-    """MNIST in Keras's layout; skips where there is none."""
-    for path in (ROOT / "data/raw/mnist.npz", ROOT.parent / "shared/data/mnist.npz"):
-        if path.exists():
-            return path
-    pytest.skip("MNIST is not at hand: put mnist.npz into data/raw/ to run this test")
-
-
-@pytest.fixture(scope="session")
-def mnist_pipeline(checkout: Callable[[], Workspace], mnist_file: Path) -> Workspace:
+def mnist_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
     """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
     workspace = checkout()
-    shutil.copy2(mnist_file, workspace.path / "data/raw/mnist.npz")
     assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
     return workspace
 

@@ -1,31 +1,28 @@
-"""Charts that open anywhere: the page that DVC puts its plots into, with Vega inside.
+"""The chart library for pages that open without a network.
 
-DVC's own page loads Vega from a content network. With `plots.html_template` in .dvc/config,
-`dvc plots show` and `dvc plots diff` use the page made here instead.
+DVC's own pages load Vega from a content network. tools/plots.html, which .dvc/config names as the
+page for `dvc plots`, takes the copy that `make setup` puts into .venv.
 """
 
 from pathlib import Path
-from string import Template
 
 import vl_convert
 
 from stages.lib import files
-from stages.lib.errors import report
+from stages.lib.run import run_main
 
-TEMPLATE = Path("tools/plots.html")
-PAGE = Path(".venv/plots.html")
+LIBRARY = Path(".venv/vega.js")
 
 
 def vega() -> str:
-    """A script element that defines vegaEmbed and loads nothing else."""
-    return f"<script>{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed')}</script>"
+    """JavaScript that defines vegaEmbed and loads nothing else."""
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
+    return bundle
 
 
 def main() -> None:
-    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(vega=vega())
-    with files.atomic(PAGE) as file:
-        file.write(page.encode())
+    files.write(LIBRARY, vega().encode())
 
 
 if __name__ == "__main__":
-    report(main)
+    run_main(main)

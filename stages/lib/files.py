@@ -1,17 +1,16 @@
-"""Atomic, byte-stable reading and writing of arrays, JSON and CSV."""
+"""Byte-stable content of arrays, JSON and CSV, and reading and writing files whole."""
 
 import csv
 import io
 import json
-import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from stages.lib import origin
 from stages.lib.errors import UserError
 
 # Six significant digits: more than any comparison needs, fewer than processors disagree about.
@@ -23,77 +22,85 @@ LARGEST_UNPACKED_BYTES = 4 * 2**30
 LARGEST_PLAIN_ENTRY = 2**31 - 2**16
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write that appears under `path` only once it is complete and on disk.
+def read(path: Path) -> bytes:
+    """The content of a file that a stage depends on. Raises UserError if there is no such file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    content = path.read_bytes()
+    origin.use_file(path, content)
+    return content
 
-    On Linux it has no name until then, so nothing remains of a run that is killed; elsewhere it
-    lies beside `path` under a fixed name, and the next run overwrites it. Folders are made as
-    needed. Raises OSError where the folder cannot be written or the disk is full; `path` is then as
-    it was.
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file; see `write_all`."""
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files under temporary names, then rename them, so that none is ever half-written.
+
+    Folders are made as needed. Raises OSError, with the file's name, if a file cannot be written;
+    then no file has changed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.unlink(missing_ok=True)
+    temporary = {path: path.with_name(f".{path.name}.part") for path in contents}
     try:
-        with _open_without_name(path.parent) or temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            if not temporary.exists():
-                _give_name(file.fileno(), temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        for path, part in temporary.items():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(contents[path])
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        for path, part in temporary.items():
+            part.replace(path)
+    finally:
+        for part in temporary.values():
+            with suppress(OSError):
+                part.unlink()
 
 
-def _open_without_name(folder: Path) -> BinaryIO | None:
-    """A new file on the folder's disk that is in no folder; None where there are no such files."""
-    try:
-        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
-    except (AttributeError, OSError):
-        return None
-
-
-def _give_name(descriptor: int, path: Path) -> None:
-    # Naming a folder, which an absolute path makes irrelevant, is what lets Python follow the link.
-    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays as an .npz file that `numpy.load` opens; same arrays, same bytes.
+def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Named arrays as an .npz file that `numpy.load` opens; same arrays, same bytes.
 
     Compression level 1 instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
     """
-    with (
-        atomic(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             large = array.nbytes > LARGEST_PLAIN_ENTRY
             with archive.open(f"{name}.npy", "w", force_zip64=large) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+    return content.getvalue()
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Read the arrays `names` from the .npz file `path`, in that order; never unpickles.
 
-    Raises UserError if the file is absent, is not an intact .npz, lacks one of the arrays, or
+    Raises UserError if the file is absent, is not an intact .npz file, lacks one of the arrays, or
     unpacks to more than LARGEST_UNPACKED_BYTES.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    content = read(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             refuse_bomb(archive, LARGEST_UNPACKED_BYTES)
-        with np.load(path, allow_pickle=False) as arrays:
-            return tuple(arrays[name] for name in names)
-    except KeyError as error:
-        raise UserError(f"{path}: {error.args[0]}") from error
+            missing = {f"{name}.npy" for name in names}.difference(archive.namelist())
+            if missing:
+                raise ValueError(f"it has no array {min(missing).removesuffix('.npy')}")
+            return tuple(_read_array(archive, name) for name in names)
     except Exception as error:
         # NumPy, zipfile and zlib each raise several kinds for a damaged file.
-        raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
+        raise UserError(f"{path}: not a usable .npz file ({first_line(error)})") from error
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        try:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+        except Exception as error:
+            raise ValueError(f"{name}: {first_line(error)}") from error
+        # Only at the end of an entry does zipfile compare its checksum.
+        if member.read():
+            raise ValueError(f"{name} is longer than its header says")
+    return array
 
 
 def refuse_bomb(archive: zipfile.ZipFile, largest: int) -> None:
@@ -105,15 +112,17 @@ def refuse_bomb(archive: zipfile.ZipFile, largest: int) -> None:
         raise ValueError(f"unpacked it is larger than {largest // 2**20} MB")
 
 
-def write_json(path: Path, values: Mapping[str, object]) -> None:
-    """Write a (nested) mapping as JSON: sorted keys, floats with six significant digits."""
+def json_bytes(values: Mapping[str, object]) -> bytes:
+    """A (nested) mapping as JSON: sorted keys, floats with six significant digits.
+
+    Raises ValueError if a number is not finite.
+    """
     text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)
-    with atomic(path) as file:
-        file.write(f"{text}\n".encode())
+    return f"{text}\n".encode()
 
 
-def write_csv(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
-    """Write equally long columns as CSV with a header; floats with six significant digits.
+def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:
+    """Equally long columns as CSV with a header; floats with six significant digits.
 
     Raises ValueError if the columns differ in length.
     """
@@ -122,8 +131,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) 
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):
         writer.writerow([_rounded(value) for value in row])
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def first_line(error: BaseException) -> str:

@@ -2,16 +2,18 @@
 
 import reprlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from stages.lib import origin
 from stages.lib.errors import UserError
 
 PATH = Path("params.yaml")
 MOST_PROBLEMS = 5
+MOST_UNITS = 10_000
 LONGEST_QUOTE = 200
 # Shortens what is long or deeply nested.
 SHORT = reprlib.Repr()
@@ -26,21 +28,26 @@ def _seed() -> Any:
     return _whole(0, 2**32 - 1)
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
+    """One of the groups in params.yaml."""
+
     # strict: "5", 5.0 and true are not the whole number 5.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Prepare(_Group):
-    """Which digits, and how many of the training images are held out for validation."""
+class Prepare(Group):
+    """The data set, and how many of its training images are held out for validation."""
 
-    dataset: Literal["mnist", "uci_digits"] = Field(description="mnist or uci_digits")
-    validation_size: int = _whole(0, 30_000)
+    dataset: str = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,100}$",
+        description="the name of a file in data/raw/ without .npz: letters, digits, - and _",
+    )
+    validation_size: int = _whole(0, 10_000_000)
     seed: int = _seed()
 
 
-class Training(_Group):
-    """What both models have in common: passes over the data, images per step, step size."""
+class Hyperparameters(Group):
+    """The hyperparameters that both models have."""
 
     epochs: int = _whole(1, 1000)
     batch_size: int = _whole(1, 10_000)
@@ -50,29 +57,29 @@ class Training(_Group):
     seed: int = _seed()
 
 
-class TrainLinear(Training):
+class TrainLinear(Hyperparameters):
     """The single dense layer."""
 
 
-class TrainHidden(Training):
-    """The model with one hidden layer of `units`."""
+class TrainHidden(Hyperparameters):
+    """The model with a hidden layer of `units`."""
 
-    units: int = _whole(1, 10_000)
+    units: int = _whole(1, MOST_UNITS)
 
 
-class Evaluate(_Group):
+class Evaluate(Group):
     """How many images the example picture shows."""
 
     examples: int = _whole(1, 100)
 
 
-class Runtime(_Group):
-    """Whether results are the same bits on every processor, or as fast as this one can."""
+class Runtime(Group):
+    """Whether results are the same bits on every processor, or as fast as possible on this one."""
 
     portable: bool = Field(description="true or false")
 
 
-class Params(_Group):
+class Params(Group):
     """The whole of params.yaml."""
 
     prepare: Prepare
@@ -82,19 +89,44 @@ class Params(_Group):
     runtime: Runtime
 
 
-def load(path: Path = PATH) -> Params:
-    """Read and check the parameters.
+G = TypeVar("G", bound=Group)
+
+
+def load(group: type[G]) -> G:
+    """One group of the parameters, such as `load(Prepare)`; the whole file is checked.
+
+    Raises UserError as `validate` does, or if the file is absent or is not YAML.
+    """
+    (name,) = (name for name, field in Params.model_fields.items() if field.annotation is group)
+    values: G = getattr(read(), name)
+    origin.use(f"{PATH}: {name}", values, lambda: getattr(read(), name))
+    return values
+
+
+def dataset() -> str:
+    """The data set's name, for a stage that uses no other parameter of `Prepare`."""
+    name = read().prepare.dataset
+    origin.use(f"{PATH}: prepare.dataset", name, lambda: read().prepare.dataset)
+    return name
+
+
+def read(path: Path = PATH) -> Params:
+    """Read and check all parameters. Raises UserError as `load` does."""
+    return validate(_read_yaml(path), path)
+
+
+def validate(values: object, source: object = PATH) -> Params:
+    """Check the parameters that were read from `source`.
 
     Raises UserError with a line for each of the first MOST_PROBLEMS, naming the key, its value and
     what is allowed.
     """
-    values = _read_yaml(path)
     try:
         return Params.model_validate(values)
     except ValidationError as invalid:
-        problems = [f"{path}: {_explain(error)}" for error in invalid.errors()]
+        problems = [f"{source}: {_explain(error)}" for error in invalid.errors()]
         if len(problems) > MOST_PROBLEMS:
-            problems[MOST_PROBLEMS:] = [f"{path}: {len(problems) - MOST_PROBLEMS} more problems"]
+            problems[MOST_PROBLEMS:] = [f"{source}: {len(problems) - MOST_PROBLEMS} more problems"]
         raise UserError("\n".join(problems)) from None
 
 

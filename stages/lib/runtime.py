@@ -1,6 +1,6 @@
-"""Settings that must be in force before TensorFlow is imported.
+"""Settings that must be made before TensorFlow is imported.
 
-TensorFlow and XLA read them once; set later they are silently ignored. So a stage calls `start()`
+TensorFlow and XLA read them once; made later they are silently ignored. So a stage calls `start()`
 first and imports Keras after it.
 """
 
@@ -9,10 +9,25 @@ import os
 import platform
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Variables of these families change what TensorFlow, XLA and Keras compute, or what is drawn.
+FAMILIES = (
+    "CUDA_",
+    "DNNL_",
+    "KERAS_",
+    "MPLBACKEND",
+    "NVIDIA_",
+    "ONEDNN_",
+    "TENSORFLOW_",
+    "TF_",
+    "XLA_",
+)
+# Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
+ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 # Why these: by default oneDNN and XLA choose code by instruction set and cache size, and other code
 # rounds differently. The first flag makes XLA's matrix products use arithmetic that is the same on
 # all hardware, the second keeps the code XLA generates independent of the host, and the variable
@@ -27,49 +42,47 @@ PORTABLE = {
 FEWEST_THREADS = 2
 
 
-def start(portable: bool) -> None:
-    """Put the settings in force and import TensorFlow, without its messages to developers.
+def start(portable: bool) -> bool:
+    """Make the settings and import TensorFlow, without its messages to developers.
 
     With `portable`, everything compiled by XLA yields the same bits on every x86-64 Linux machine
-    whose processor has AVX2 and FMA, and only the CPU is used; elsewhere one warning line says that
-    the bits will differ. Without it, TensorFlow picks what is fastest here.
+    whose processor has AVX2 and FMA, and only the CPU is used; elsewhere one line warns that the
+    bits will differ. Without it, TensorFlow picks what is fastest here.
 
-    Raises RuntimeError if TensorFlow has been imported already, with other settings.
+    Returns whether the portable settings apply. Raises RuntimeError if TensorFlow has been imported
+    already, with other settings.
     """
-    wanted = {
+    reason = unsupported_reason() if portable else None
+    if reason:
+        print(
+            f"warning: {reason}, so the bits will differ from the committed ones", file=sys.stderr
+        )
+    applied = portable and not reason
+    settings = {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": str(_threads()),
-    }
-    obstacle = obstacle_to_portability() if portable else None
-    if obstacle:
-        print(
-            f"warning: {obstacle}, so the bits will differ from the committed ones", file=sys.stderr
-        )
-    elif portable:
-        wanted |= PORTABLE
+    } | (PORTABLE if applied else {})
     if "tensorflow" in sys.modules:
-        if any(os.environ.get(name) != value for name, value in wanted.items()):
+        if any(os.environ.get(name) != value for name, value in settings.items()):
             raise RuntimeError("TensorFlow was imported before runtime.start() could set it up")
-        return
-    os.environ.update(wanted)
-    # XLA flags of the user's own would change what is computed.
-    os.environ.pop("TF_XLA_FLAGS", None)
-    with _stderr_kept_back(), _without_garbage_collection():
+        return applied
+    for name in [name for name in os.environ if name.startswith(FAMILIES)]:
+        if name not in ALLOWED:
+            del os.environ[name]
+    os.environ.update(settings)
+    with _stderr_held_back(), _without_garbage_collection(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         import keras
     # A keras.json in the home folder may say otherwise.
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_dtype_policy("float32")
+    return applied
 
 
-def portable_in_force() -> bool:
-    """Whether `start()` put the portable settings in force."""
-    return all(os.environ.get(name) == value for name, value in PORTABLE.items())
-
-
-def obstacle_to_portability(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why the portable settings cannot be used on this machine; None if they can.
+def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Why this machine does not support the portable settings; None if it does.
 
     Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
     """
@@ -91,7 +104,7 @@ def _threads() -> int:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Take what is imported for permanent: searching it for garbage costs a second per process."""
+    """Never search what is imported for garbage: that costs a second per process."""
     gc.disable()
     try:
         yield
@@ -101,17 +114,17 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _stderr_kept_back() -> Iterator[None]:
+def _stderr_held_back() -> Iterator[None]:
     """Send what native code writes to standard error to a file; show it only after an exception."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
+            held.seek(0)
+            os.write(stderr, held.read())
             raise
         finally:
             os.dup2(stderr, 2)

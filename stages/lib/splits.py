@@ -1,4 +1,4 @@
-"""The training, validation and test images as the stages hand them on (data/prepared/)."""
+"""The training, validation and test images as the stages pass them on (data/prepared/)."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from stages.lib import files, paths
 from stages.lib.errors import UserError
 
 CLASSES = 10
-REMEDY = "make it anew with: dvc repro -f prepare"
+REMEDY = "regenerate it: dvc repro -f prepare"
 
 
 class Split(NamedTuple):
@@ -23,10 +23,9 @@ class Split(NamedTuple):
 def hold_out(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Divide the indices 0 to n-1 into those kept and those held out, each in ascending order.
 
-    `size` indices, chosen by `seed`, are held out, but at most half of them.
+    `size` of them, chosen by `seed`, are held out.
     """
     order = np.random.default_rng(seed).permutation(n)
-    size = min(size, n // 2)
     return np.sort(order[size:]), np.sort(order[:size])
 
 
@@ -36,28 +35,29 @@ def scale(images: np.ndarray) -> np.ndarray:
     return images.reshape(n, height * width) / np.float32(255)
 
 
-def write(name: str, split: Split) -> None:
-    """Write data/prepared/`name`.npz."""
-    files.write_arrays(paths.prepared(name), split._asdict())
+def square(images: np.ndarray) -> np.ndarray:
+    """Any (n, side * side) -> (n, side, side)."""
+    side = math.isqrt(images.shape[1])
+    return images.reshape(-1, side, side)
 
 
 def read(name: str) -> Split:
     """Read data/prepared/`name`.npz.
 
-    Raises UserError if the file does not hold a Split, or holds no row (validation may).
+    Raises UserError if the file does not hold a Split, or if it is empty (validation may be).
     """
     path = paths.prepared(name)
     split = Split(*files.read_arrays(path, Split._fields))
     problem = _problem(split)
     if not problem and not len(split.labels) and name != "validation":
-        problem = "holds no image"
+        problem = "has no images"
     if problem:
         raise UserError(f"{path}: {problem}; {REMEDY}")
     return split
 
 
 def read_all(names: Sequence[str]) -> dict[str, Split]:
-    """Read several splits. Raises UserError as `read` does, and if their images differ in size."""
+    """Read several splits. Raises UserError as `read` does, or if their images differ in size."""
     first = names[0]
     data = {name: read(name) for name in names}
     pixels = {name: split.images.shape[1] for name, split in data.items()}
@@ -75,7 +75,7 @@ def _problem(split: Split) -> str | None:
     if images.dtype != np.float32 or images.ndim != 2:
         return f"images is {images.dtype} {images.shape}, not float32 (n, pixels)"
     if not images.shape[1] or math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
-        return f"images have {images.shape[1]} pixels, which is no square"
+        return f"images have {images.shape[1]} pixels, so they are not square"
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
         return f"labels is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
     # Written so that NaN, which is neither, counts as outside.

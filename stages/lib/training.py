@@ -14,19 +14,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
-from stages.lib import runtime
 from stages.lib.errors import UserError
-from stages.lib.params import Training
+from stages.lib.params import Hyperparameters
 from stages.lib.splits import Split
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 VALIDATION_BATCH = 5000
-# Marks a place in the last batch that no image fills.
-NO_IMAGE = -1
+# Fills the last batch; not the index of an image.
+PADDING = -1
 
 
 def initial_weights(seed: int, layer: int) -> keras.initializers.Initializer:
-    """Keras's default initialiser, Glorot uniform, with a stream of its own for each layer."""
+    """Keras's default initializer, Glorot uniform, with its own random stream for each layer."""
     stream = np.random.SeedSequence([seed, layer]).generate_state(1)
     return keras.initializers.GlorotUniform(seed=int(stream[0]))
 
@@ -34,12 +33,12 @@ def initial_weights(seed: int, layer: int) -> keras.initializers.Initializer:
 def epoch_order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     """The images of one epoch, batch by batch: int32 (steps, batch_size).
 
-    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch` alone; the places
-    that remain in the last batch hold NO_IMAGE.
+    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch` alone; the last
+    batch is filled up with PADDING.
     """
     batch_size = min(batch_size, n)
     order = tf.random.experimental.stateless_shuffle(tf.range(n), (seed, epoch))
-    padded = tf.pad(order, [[0, -n % batch_size]], constant_values=NO_IMAGE)
+    padded = tf.pad(order, [[0, -n % batch_size]], constant_values=PADDING)
     return tf.reshape(padded, (-1, batch_size))
 
 
@@ -47,26 +46,28 @@ def fit(
     model: keras.Sequential,
     train: Split,
     validation: Split,
-    settings: Training,
+    hyperparameters: Hyperparameters,
+    portable: bool,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Train `model` in place with Adam on sparse categorical cross-entropy.
 
-    Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
-    the val_ columns hold None.
+    `portable` is what `runtime.start` returned. Returns the history: epoch (from 1) and HISTORY, a
+    value per epoch; without validation images the val_ columns hold None. Raises UserError if
+    training diverges.
     """
     n = len(train.labels)
-    orders = tf.data.Dataset.range(settings.epochs).map(
-        lambda epoch: epoch_order(n, settings.batch_size, settings.seed, epoch)
+    orders = tf.data.Dataset.range(hyperparameters.epochs).map(
+        lambda epoch: epoch_order(n, hyperparameters.batch_size, hyperparameters.seed, epoch)
     )
     # Left on, its thread sleeps up to ten seconds, and the end of fit() waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False
     orders = orders.with_options(options)
-    trainer = EpochTrainer(model, train)
+    trainer = EpochTrainer(model, train, portable)
     trainer.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        # The mean over the images of a batch, not over the places: they differ in the last one.
+        optimizer=keras.optimizers.Adam(hyperparameters.learning_rate),
+        # The mean over the images of a batch, without its padding.
         loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
         weighted_metrics=["accuracy"],
         jit_compile=True,
@@ -77,16 +78,16 @@ def fit(
     history = trainer.fit(
         orders,
         shuffle=False,
-        epochs=settings.epochs,
+        epochs=hyperparameters.epochs,
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=VALIDATION_BATCH,
         callbacks=[_Progress(), *callbacks],
         verbose=0,
     ).history
-    epochs = list(range(1, settings.epochs + 1))
+    epochs = list(range(1, hyperparameters.epochs + 1))
     return {"epoch": epochs} | {
-        name: history.get(name, [None] * settings.epochs) for name in HISTORY
+        name: history.get(name, [None] * hyperparameters.epochs) for name in HISTORY
     }
 
 
@@ -94,11 +95,11 @@ def fit(
 def portable_product(
     inputs: tf.Tensor, kernel: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """inputs @ kernel, float32 (n, m) by (m, k), with a gradient whose bits are portable.
+    """inputs @ kernel, float32 (n, m) by (m, k), with a gradient that is fast when portable.
 
     A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
-    product, which its portable library then declines; a slower one takes over, whose sums depend
-    on the processor's caches for more than 256 rows. The barrier keeps the two steps apart.
+    product, which its portable library then declines, and a slower one takes over. The barrier
+    keeps the two steps apart.
     """
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -111,17 +112,17 @@ def portable_product(
 class EpochTrainer(keras.Model):
     """Trains the layers of a plain Keras model, which stays one, an epoch per call."""
 
-    def __init__(self, model: keras.Sequential, train: Split) -> None:
+    def __init__(self, model: keras.Sequential, train: Split, portable: bool) -> None:
         super().__init__()
-        self.stack = model.layers
+        self.model = model
+        self.portable = portable
         self.images = tf.constant(train.images)
         self.labels = tf.constant(train.labels)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The model's outputs."""
-        portable = runtime.portable_in_force()
-        for layer in self.stack:
-            if portable and type(layer) is keras.layers.Dense and layer.use_bias:
+        for layer in self.model.layers:
+            if self.portable and type(layer) is keras.layers.Dense and layer.use_bias:
                 product = portable_product(inputs, layer.kernel.value)
                 inputs = layer.activation(product + layer.bias)
             else:
@@ -129,11 +130,11 @@ class EpochTrainer(keras.Model):
         return inputs
 
     def train_step(self, batches: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A step of the optimiser for each row of image indices, int32 (steps, batch_size)."""
+        """A step of the optimizer for each row of image indices, int32 (steps, batch_size)."""
 
         def train_on_batch(step: tf.Tensor) -> tuple[tf.Tensor]:
             rows = batches[step]
-            weights = tf.cast(rows != NO_IMAGE, tf.float32)
+            weights = tf.cast(rows != PADDING, tf.float32)
             rows = tf.maximum(rows, 0)
             images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
             with tf.GradientTape() as tape:
