@@ -1,7 +1,7 @@
 """`make doctor`: what the pipeline needs, a line each, and what to do about what is missing.
 
-Exit status 1 if `dvc repro` would stop. Nothing is imported before it is needed, so that an
-incomplete environment is a finding and not a crash.
+Exit status 1 if `dvc repro` would stop. Nothing is imported before it is known to be installed, so
+that an incomplete environment is a finding and not a crash.
 """
 
 import importlib.metadata
@@ -11,67 +11,102 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.request
+import tempfile
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 LOCK = Path("requirements.lock")
-MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-AGAIN = "rm -f .venv/.setup && make setup"
-PATIENCE_SECONDS = 20
-# What the pipeline writes on MNIST, twice over: into the folders and into DVC's cache.
+PROJECT = Path("pyproject.toml")
+INSTALL = "rm -f .venv/.setup && make setup"
+FOLDERS = ("data/prepared", "models", "metrics", ".dvc/cache", ".dvc/tmp", ".")
+TIMEOUT_SECONDS = 20
+# What the pipeline writes for MNIST, twice: into the folders and into DVC's cache.
 NEEDED_BYTES = 100_000_000
+COLUMNS = 100
 
-GOOD, NOTE, PROBLEM = "ok", "note", "PROBLEM"
-Finding = tuple[str, str]
+OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
+Finding = tuple[str, str, str]
 
 
 def main() -> None:
     if sys.argv[1:] == ["remote"]:
         print(_try_remote())
         return
-    findings = [
-        ("Python", _python()),
-        ("packages", _packages()),
-        ("MNIST", _mnist()),
-        ("remote", _remote()),
-        ("disk", _disk()),
-    ]
-    for name, (verdict, text) in findings:
-        print(f"{verdict:8}{name:9} {text}")
-    sys.exit(any(verdict == PROBLEM for _, (verdict, _) in findings))
+    problems = False
+    for verdict, name, text in findings():
+        problems |= verdict == PROBLEM
+        label = f"{verdict:8}{name:9} "
+        indent = " " * len(label)
+        print(textwrap.fill(text, COLUMNS, initial_indent=label, subsequent_indent=indent))
+    sys.exit(problems)
+
+
+def findings() -> Iterator[Finding]:
+    """Verdict, name and text of each; those that need packages only where they are installed."""
+    yield _python()
+    packages = list(_packages())
+    yield from packages
+    if any(verdict == PROBLEM for verdict, _, _ in packages):
+        return
+    yield from _params()
+    yield _folders()
+    yield _disk()
+    yield _pipeline()
+    yield _remote()
 
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info < (3, 14):
-        return GOOD, version
-    return PROBLEM, f"{version}; 3.11, 3.12 or 3.13 is needed: make clean && make PYTHON=python3.12"
+        return OK, "Python", version
+    needed = "3.11, 3.12 or 3.13 is needed: make clean && make PYTHON=python3.12"
+    return PROBLEM, "Python", f"{version}; {needed}"
 
 
-def _packages() -> Finding:
-    """What is installed, against the lock."""
+def _packages() -> Iterator[Finding]:
+    """What is installed of the runtime's packages, against the lock."""
     try:
+        import tomllib
+
         from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
     except ImportError:
-        return PROBLEM, f"not installed: {AGAIN}"
-    count, missing, other = 0, [], []
-    locked = re.findall(r"^([^\s#].*?) \\$", LOCK.read_text(), re.MULTILINE)
-    for requirement in map(Requirement, locked):
-        if requirement.marker and not requirement.marker.evaluate():
+        yield PROBLEM, "packages", "not installed: run make"
+        return
+    locked = {}
+    if LOCK.is_file():
+        locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    waiting = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    found: dict[str, str | None] = {}
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
-        count += 1
         try:
-            version = importlib.metadata.version(requirement.name)
+            package = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            missing.append(requirement.name)
+            found[name] = None
             continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            other.append(f"{requirement.name} {version} instead of {requirement.specifier}")
-    if missing:
-        return PROBLEM, f"missing: {_some(missing)}; {AGAIN}"
-    if other:
-        return NOTE, f"{_some(other)}; the bits may differ; {AGAIN}"
-    return GOOD, f"all {count} as in {LOCK}"
+        found[name] = package.version
+        waiting += package.requires or []
+    missing = [name for name, version in found.items() if version is None]
+    other = [
+        f"{name} {version} instead of {locked[name]}"
+        for name, version in found.items()
+        if version and locked.get(name, version) != version
+    ]
+    if missing and not Path(".venv").exists():
+        yield PROBLEM, "packages", "not installed: run make"
+    elif missing:
+        yield PROBLEM, "packages", f"missing: {_some(missing)}; {INSTALL}"
+    elif not locked:
+        yield NOTE, "packages", f"{LOCK} is missing, so versions cannot be compared"
+    elif other:
+        yield NOTE, "packages", f"{_some(other)}; the bits may differ; {INSTALL}"
+    else:
+        yield OK, "packages", f"all {len(found)} as in {LOCK}"
 
 
 def _some(names: list[str]) -> str:
@@ -79,93 +114,109 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def _mnist() -> Finding:
+def _params() -> Iterator[Finding]:
+    """Every problem in params.yaml, and what is wrong with the data set it names."""
+    from stages.lib import datasets, params, paths
+    from stages.lib.errors import UserError
+
     try:
-        from stages.lib import datasets, params
-        from stages.lib.errors import UserError
-    except ImportError as error:
-        return PROBLEM, f"cannot be checked without the package {error.name}: {AGAIN}"
+        settings = params.read()
+    except (UserError, OSError) as error:
+        for line in str(error).splitlines():
+            yield PROBLEM, "params", line
+        return
+    yield OK, "params", str(params.PATH)
+    name = settings.prepare.dataset
     try:
-        dataset = params.load().prepare.dataset
-    except UserError as error:
-        return PROBLEM, str(error).splitlines()[0]
-    if dataset != "mnist":
-        return GOOD, f"not needed: params.yaml asks for {dataset}"
-    if found := datasets.mnist_at_hand():
-        return GOOD, f"{found}"
-    if shutil.which("dvc") and _succeeds("dvc", "status", "--quiet", "prepare"):
-        return GOOD, "not needed: data/prepared/ is up to date"
-    try:
-        request = urllib.request.Request(MNIST_URL, method="HEAD")
-        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS).close()  # noqa: S310
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        return PROBLEM, (
-            f"out of reach ({reason}): put mnist.npz into data/raw/, or run on the shipped digits: "
-            "make, or dvc exp run -S prepare.dataset=uci_digits"
-        )
-    return GOOD, "will be downloaded"
+        digits = datasets.read(name)
+    except (UserError, OSError) as error:
+        hint = f"; dvc pull, or: make dataset NAME={name}" if not paths.raw(name).exists() else ""
+        yield PROBLEM, "data", f"{error}{hint}"
+        return
+    n = len(digits.x_train)
+    if settings.prepare.validation_size >= n:
+        yield PROBLEM, "data", f"prepare.validation_size leaves none of {n} training images"
+    else:
+        yield OK, "data", f"{paths.raw(name)}: {n:,} training images"
 
 
-def _remote() -> Finding:
-    """A process of its own tries it, because a server that hangs would hang us."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "tools.doctor", "remote"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return NOTE, f"no answer within {PATIENCE_SECONDS} s; dvc repro works without it"
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-    text = lines[-1] if lines else "no answer"
-    return (GOOD, text) if done.returncode == 0 else (NOTE, f"{text}; dvc repro works without it")
-
-
-def _try_remote() -> str:
-    """Write, read and remove a small object. Exits with a line if something forbids it."""
-    try:
-        from dvc.repo import Repo
-    except ImportError as error:
-        sys.exit(f"cannot be tried without the package {error.name}: {AGAIN}")
-    url = ""
-    try:
-        with Repo() as repo:
-            remote = repo.cloud.get_remote()
-            url = repo.config["remote"][remote.name]["url"]
-            fs, folder = remote.fs, remote.path
-            if fs.protocol == "local" and not Path(folder).exists():
-                sys.exit(f"{url} is not there, so there is nothing to pull; make push makes it")
-            probe = fs.join(folder, f"doctor-{os.getpid()}")
-            fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
-            fs.remove(probe)
-    except Exception as error:
-        # Whatever a file system or a server comes up with.
-        name = type(error).__name__
-        hint = "make setup-remotes" if name == "RemoteMissingDepsError" else _hint(url)
-        sys.exit(f"{url}: {' '.join(str(error).split()) or name}; {hint}")
-    return f"{url} can be read and written"
-
-
-def _hint(url: str) -> str:
-    if url.startswith(("s3:", "ssh:")):
-        return "see Troubleshooting in README.md"
-    return "make it writable, or name another: dvc remote modify --local storage url FOLDER"
+def _folders() -> Finding:
+    for folder in map(Path, FOLDERS):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            return PROBLEM, "folders", f"{existing} cannot be written ({error.strerror})"
+    return OK, "folders", "can be written"
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(".").free
     text = f"{free / 1e9:.1f} GB free"
     if free < NEEDED_BYTES:
-        return PROBLEM, f"{text}, {NEEDED_BYTES / 1e9} GB are needed: make room, or dvc gc -w"
-    return GOOD, text
+        needed = f"{NEEDED_BYTES / 1e9} GB are needed: free some, or dvc gc -w"
+        return PROBLEM, "disk", f"{text}, {needed}"
+    return OK, "disk", text
 
 
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def _pipeline() -> Finding:
+    """Whether DVC itself can work here."""
+    command = [sys.executable, "-m", "dvc", "repro", "--dry"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["dvc repro --dry failed"]
+        return PROBLEM, "pipeline", lines[-1].removeprefix("ERROR: ")
+    stages = [line.split("'")[1] for line in done.stdout.splitlines() if "Running stage" in line]
+    return OK, "pipeline", f"dvc repro will run {', '.join(stages) or 'nothing'}"
+
+
+def _remote() -> Finding:
+    """A process of its own tries it, since a server that hangs would hang this one."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.doctor", "remote"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        text = f"no answer within {TIMEOUT_SECONDS} s"
+        return NOTE, "remote", f"{text}; dvc repro works without it"
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    text = lines[-1] if lines else "no answer"
+    if done.returncode:
+        return NOTE, "remote", f"{text}; dvc repro works without it"
+    return OK, "remote", text
+
+
+def _try_remote() -> str:
+    """Write, read and remove a small object. Exits with a line if that is not possible."""
+    from dvc.repo import Repo
+
+    from tools.secrets import redact
+
+    name = "remote"
+    try:
+        with Repo() as repo:
+            remote = repo.cloud.get_remote()
+            name = remote.name
+            fs, folder = remote.fs, remote.path
+            if fs.protocol == "local" and not Path(folder).exists():
+                sys.exit(f"{name}: {folder} does not exist yet; make push creates it")
+            probe = fs.join(folder, f"doctor-{os.getpid()}")
+            fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
+            fs.remove(probe)
+    except Exception as error:
+        # Whatever a file system or a server raises.
+        kind = type(error).__name__
+        hint = "see docs/sharing.md"
+        if kind == "RemoteMissingDepsError":
+            hint = 'make setup EXTRAS="s3 ssh"'
+        sys.exit(f"{name}: {redact(' '.join(str(error).split())) or kind}; {hint}")
+    return f"{name} can be read and written"
 
 
 if __name__ == "__main__":

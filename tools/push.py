@@ -1,13 +1,15 @@
 """`make push`: push every file of every run, so that nobody has to run it again.
 
 `dvc push --run-cache` sends the records of past runs, but of their files only those that the
-workspace has and Git has not. Where one of its files is missing, DVC runs a stage anew.
+workspace has and Git has not. Where one of its files is missing, DVC runs a stage again.
 """
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from stages.lib.errors import UserError, report
+from stages.lib.errors import UserError
+from stages.lib.run import run_main
+from tools.secrets import redact
 
 
 def main() -> None:
@@ -17,11 +19,11 @@ def main() -> None:
             used = repo.used_objs(used_run_cache=runs)
             pushed, failed = repo.cloud.push(used[None])
     except DvcException as error:
-        raise UserError(str(error)) from error
+        raise UserError(redact(" ".join(str(error).split()))) from None
     if failed:
-        raise UserError(f"{len(failed)} files were not pushed; to go on: make push")
+        raise UserError(f"{len(failed)} files were not pushed; to continue: make push")
     print(f"{len(pushed)} files pushed, and the records of {len(runs)} runs")
 
 
 if __name__ == "__main__":
-    report(main)
+    run_main(main)
