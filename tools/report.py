@@ -1,132 +1,287 @@
-"""`make report`: one page, report/index.html, that compares a revision with the workspace.
+"""`make report REV=main [REV2=workspace]`: one page that compares two revisions.
 
-What it shows is what `dvc params diff`, `dvc metrics diff` and `dvc plots diff` say. The page holds
-its charts' code and its pictures, so it can be sent to somebody and opens without a network.
+The page, report/index.html, holds its charts' code and its pictures, so it can be sent to somebody
+and opens without a network. `--markdown` prints the verdict and the tables instead.
 """
 
-import argparse
 import base64
+import io
 import json
+import os
 import subprocess
-import tempfile
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
-from stages.lib import files, paths
-from stages.lib.errors import UserError, report
-from tools import charts
+import numpy as np
+import yaml
+from PIL import Image
+
+from stages.lib import files, paths, splits
+from stages.lib.errors import UserError
+from stages.lib.run import run_main
+from tools import charts, compare, revisions
+from tools.compare import Comparison
+from tools.revisions import WORKSPACE, Revision
 
 TEMPLATE = Path("tools/report.html")
 PAGE = Path("report/index.html")
-WORKSPACE = "workspace"
+MOST_DISAGREEMENTS = 24
+NOTHING = "-"
+
+
+class Side(NamedTuple):
+    """A revision, what it was run with and what came out, by name."""
+
+    revision: Revision
+    parameters: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+class Missing:
+    """Files that could not be read, and why; the page lists them."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def read(self, revision: Revision, path: Path) -> bytes | None:
+        """The file at the revision, or None."""
+        try:
+            return revisions.read(revision, path)
+        except UserError as error:
+            self.reasons.append(str(error))
+            return None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.report", description=__doc__)
-    parser.add_argument("rev", nargs="?", default="HEAD", help="branch, tag, commit or experiment")
-    rev = parser.parse_args().rev
-    page = render(rev)
-    with files.atomic(PAGE) as file:
-        file.write(page.encode())
-    print(f"{PAGE}: {rev} against the workspace, {len(page) / 1e6:.1f} MB")
+    first = revisions.find(os.environ.get("REV", "HEAD"))
+    second = revisions.find(os.environ.get("REV2", WORKSPACE))
+    if sys.argv[1:] == ["--markdown"]:
+        print(markdown(first, second))
+        return
+    page = html(first, second).encode()
+    files.write(PAGE, page)
+    print(f"{PAGE}: {first.name} against {second.name}, {len(page) / 1e6:.1f} MB")
 
 
-def render(rev: str) -> str:
-    """The page, as HTML. Raises UserError if DVC does not know `rev`."""
-    params = _dvc("params", rev)
-    metrics = _dvc("metrics", rev, "--all")
-    with tempfile.TemporaryDirectory() as folder:
-        # Where DVC puts the pictures of both revisions.
-        plots = _dvc("plots", rev, "--out", folder)
-        # What the history says is in the charts of accuracy and loss.
-        history = {str(paths.history(name)) for name in paths.MODELS}
-        drawn = {
-            name: found for name, found in plots.get("data", {}).items() if name not in history
-        }
-        vega = [plot for found in drawn.values() for plot in found if plot["type"] == "vega"]
-        images = {
-            name: [plot for plot in found if plot["type"] == "image"]
-            for name, found in drawn.items()
-        }
-        return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-            vega=charts.vega(),
-            rev=escape(rev),
-            summary=_summary(params, metrics),
-            missing=_missing(plots.get("errors", [])),
-            params=_tables(params, rev) or "<p>No parameter differs.</p>",
-            metrics=_tables(metrics, rev) or "<p>Neither revision has metrics.</p>",
-            charts="\n".join(_chart(plot["content"]) for plot in vega),
-            pictures="\n".join(
-                _pictures(name, plots, rev) for name, plots in images.items() if plots
-            ),
-        )
+def side(revision: Revision, missing: Missing) -> Side:
+    """What is known of a revision. Raises UserError if it has no run of this pipeline."""
+    metrics: dict[str, Any] = {}
+    for name in paths.MODELS:
+        for path in (paths.metrics(name), paths.details(name)):
+            content = missing.read(revision, path)
+            values = json.loads(content) if content else {}
+            for split, found in values.items():
+                metrics |= {f"{name} {split} {key}": value for key, value in found.items()}
+    parameters = revisions.parameters(revisions.stages(revision))
+    return Side(revision, parameters, metrics)
 
 
-def _dvc(what: str, rev: str, *options: str) -> Any:
-    """What `dvc ... diff --json` prints, parsed."""
-    done = subprocess.run(
-        ["dvc", what, "diff", "--json", *options, "--", rev],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("ERROR: "))
-    return json.loads(done.stdout)
+def verdicts(first: Revision, second: Revision) -> dict[str, Comparison] | str:
+    """The comparison of each model, or in a sentence why there is none."""
+    try:
+        return compare.compare(first, second)
+    except UserError as error:
+        return f"{error}."
 
 
-def _differs(values: dict[str, Any]) -> bool:
-    return bool(values.get("old") != values.get("new"))
-
-
-def _summary(params: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """How many parameters and metrics differ, in a sentence."""
-    counts = [
-        sum(_differs(values) for rows in found.values() for values in rows.values())
-        for found in (params, metrics)
+def sentences(name: str, found: Comparison, first: str, second: str) -> list[str]:
+    """What to conclude for one model."""
+    if found.identical:
+        return [f"{name}: identical predictions."]
+    old, new = found.accuracies
+    low, high = found.pair.ci95
+    return [
+        f"{name}: {found.pair.verdict(first, second)}.",
+        f"Accuracy on the test images: {old:.4f} to {new:.4f}, {100 * found.pair.gain:+.2f} "
+        f"percentage points (95 % interval {100 * low:+.2f} to {100 * high:+.2f}). Only {first} is "
+        f"right on {found.pair.only_first_right} images, only {second} on "
+        f"{found.pair.only_second_right}.",
     ]
-    if not any(counts):
-        return "Nothing differs: the same parameters, the same metrics."
-    total = sum(len(rows) for rows in metrics.values())
-    return (
-        f"Parameters that differ: {counts[0]}. Metrics that differ: {counts[1]} of {total}; they "
-        "are shaded, and the change is from the first column to the second."
-    )
 
 
-def _tables(differences: dict[str, Any], rev: str) -> str:
-    """A table for each file of what `dvc params diff` or `dvc metrics diff` found."""
-    tables = []
-    for path, rows in sorted(differences.items()):
-        lines = [
-            f"<tr{' class=differs' if _differs(values) else ''}><td>{escape(name)}</td>"
-            f"<td>{_value(values.get('old'))}</td><td>{_value(values.get('new'))}</td>"
-            f"<td>{_change(values)}</td></tr>"
-            for name, values in sorted(rows.items())
-        ]
-        tables.append(
-            f'<div class="wide"><table><caption>{escape(path)}</caption>'
-            f"<tr><th></th><th>{escape(rev)}</th><th>{WORKSPACE}</th><th>change</th></tr>"
-            f"{''.join(lines)}</table></div>"
-        )
-    return f'<div class="tables">{"".join(tables)}</div>' if tables else ""
+def rows(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Name, both values and the change of everything in two mappings."""
+    for name in dict.fromkeys([*old, *new]):
+        before, after = old.get(name), new.get(name)
+        yield name, _value(before), _value(after), "" if before == after else _change(before, after)
+
+
+def _change(before: Any, after: Any) -> str:
+    if type(before) in (int, float) and type(after) in (int, float):
+        return f"{after - before:+.{files.SIGNIFICANT_DIGITS}g}"
+    return "differs"
 
 
 def _value(value: Any) -> str:
     if value is None:
-        return "none"
+        return NOTHING
     if isinstance(value, float):
         return f"{value:.{files.SIGNIFICANT_DIGITS}g}"
-    return escape(value if isinstance(value, str) else json.dumps(value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _change(values: dict[str, Any]) -> str:
-    # DVC subtracts truth values, too.
-    if not _differs(values) or "diff" not in values or isinstance(values["new"], bool):
+def commit(revision: Revision) -> str:
+    """The revision's commit and date, in words."""
+    text = f"commit {revision.commit[:7]} of {revision.date:%Y-%m-%d %H:%M}"
+    return f"on {text}" if revision.name == WORKSPACE else text
+
+
+def markdown(first: Revision, second: Revision) -> str:
+    """The verdict, the parameters that differ and the metrics, as Markdown."""
+    missing = Missing()
+    old, new = side(first, missing), side(second, missing)
+    found = verdicts(first, second)
+    text = [f"### {first.name} ({commit(first)}) against {second.name} ({commit(second)})", ""]
+    if isinstance(found, str):
+        text.append(found)
+    else:
+        for name, comparison in found.items():
+            text += [" ".join(sentences(name, comparison, first.name, second.name)), ""]
+    for title, before, after in (
+        ("parameter", old.parameters, new.parameters),
+        ("metric", old.metrics, new.metrics),
+    ):
+        differing = [row for row in rows(before, after) if row[3]]
+        if differing:
+            table = [(title, first.name, second.name, "change"), ("---", "---:", "---:", "---:")]
+            lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in table]
+            lines += [" | ".join(row) for row in differing]
+            text += [f"| {line} |" for line in lines] + [""]
+        else:
+            text += [f"No {title} differs.", ""]
+    return "\n".join([*text, *missing.reasons]).rstrip()
+
+
+def html(first: Revision, second: Revision) -> str:
+    """The page."""
+    missing = Missing()
+    old, new = side(first, missing), side(second, missing)
+    header = ["", first.name, second.name]
+    found = verdicts(first, second)
+    if isinstance(found, str):
+        lines, disagreements = [found], "<p>Not known: see the top of the page.</p>"
+    else:
+        lines = [
+            line
+            for name, comparison in found.items()
+            for line in sentences(name, comparison, first.name, second.name)
+        ]
+        disagreements = _disagreements(found, first, second, missing)
+    drawn, pictures = _charts(first, second, missing), _figures(first, second, missing)
+    about = [
+        ("commit", commit(first), commit(second)),
+        ("data set", *(_value(known.parameters.get("prepare.dataset")) for known in (old, new))),
+    ]
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        vega=charts.vega().replace("</script", "<\\/script"),
+        first=escape(first.name),
+        second=escape(second.name),
+        missing=_missing(missing.reasons),
+        verdicts="".join(f"<p>{escape(line)}</p>" for line in lines),
+        revisions=_table(header, about),
+        parameters=_table([*header, "change"], rows(old.parameters, new.parameters)),
+        metrics=_table([*header, "change"], rows(old.metrics, new.metrics)),
+        disagreements=disagreements,
+        charts=drawn,
+        figures=pictures,
+    )
+
+
+def _missing(reasons: list[str]) -> str:
+    if not reasons:
         return ""
-    return f"{values['diff']:+.{files.SIGNIFICANT_DIGITS}g}"
+    lines = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+    return f'<div class="missing">These files cannot be shown:<ul>{lines}</ul></div>'
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table; lines whose last of four cells is not empty are marked."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        f"<tr{' class=differs' if len(line) == 4 and line[3] else ''}>"
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>"
+        for line in lines
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _disagreements(
+    found: Mapping[str, Comparison], first: Revision, second: Revision, missing: Missing
+) -> str:
+    """For each model, the test images for which the revisions predict different digits."""
+    content = missing.read(second, paths.prepared("test"))
+    if content is None:
+        return "<p>The test images are not here.</p>"
+    (flat,) = files.parse_arrays(content, str(paths.prepared("test")), ["images"])
+    images = splits.square(flat)
+    parts = []
+    for name, (old, new, _) in found.items():
+        differing = np.flatnonzero(old.digits != new.digits)
+        confidence = np.maximum(old.confidence, new.confidence)[differing]
+        shown = differing[np.argsort(-confidence, kind="stable")][:MOST_DISAGREEMENTS]
+        tiles = []
+        for row in shown:
+            lines = [f"#{row}: label {old.labels[row]}"]
+            for revision, digits in ((first, old.digits), (second, new.digits)):
+                mark = "" if digits[row] == old.labels[row] else " ✗"
+                lines.append(f"{escape(revision.name)}: {digits[row]}{mark}")
+            caption = f"<figcaption>{'<br>'.join(lines)}</figcaption>"
+            image = _image(_png(images[row]), f"test image {row}")
+            tiles.append(f"<figure>{image}{caption}</figure>")
+        most = f"{len(shown)} of {len(differing)}, the most confident first" if tiles else "none"
+        parts.append(f'<h3>{name} model: {most}</h3><div class="digits">{"".join(tiles)}</div>')
+    return "".join(parts)
+
+
+def _png(image: np.ndarray) -> bytes:
+    """An image float32 (side, side) from 0 (paper) to 1 (ink)."""
+    content = io.BytesIO()
+    Image.fromarray(np.round(255 - 255 * image).astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def _image(content: bytes, text: str) -> str:
+    encoded = base64.b64encode(content).decode()
+    return f'<img alt="{escape(text)}" src="data:image/png;base64,{encoded}">'
+
+
+def _charts(first: Revision, second: Revision, missing: Missing) -> str:
+    """What `dvc plots diff` draws, with the revisions in the order of the page."""
+    names = [first.name, second.name]
+    command = ["dvc", "plots", "diff", "--json", "--", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"dvc plots diff: {done.stderr.strip().splitlines()[-1]}")
+    plots = json.loads(done.stdout)
+    for error in plots.get("errors", []):
+        missing.reasons.append(f"{error['rev']}: {error.get('source') or error['msg']}")
+    return "\n".join(
+        _chart(_ordered(plot["content"], names))
+        for found in plots.get("data", {}).values()
+        for plot in found
+        if plot["type"] == "vega" and plot["content"]
+    )
+
+
+def _ordered(spec: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """A chart whose legend and data have the revisions in the order of `names`."""
+    values = spec["data"]["values"]
+    values.sort(key=lambda value: names.index(value["rev"]))
+
+    def reorder(part: Any) -> Any:
+        if isinstance(part, list):
+            return [reorder(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if set(part.get("domain", [])) == set(names):
+            return part | {"domain": names}
+        return {key: reorder(item) for key, item in part.items()}
+
+    return {key: item if key == "data" else reorder(item) for key, item in spec.items()}
 
 
 def _chart(spec: dict[str, Any]) -> str:
@@ -135,40 +290,25 @@ def _chart(spec: dict[str, Any]) -> str:
     return f'<div class="chart"><div></div><script type="application/json">{text}</script></div>'
 
 
-def _pictures(name: str, plots: list[dict[str, Any]], rev: str) -> str:
-    """One picture as it is at `rev` and in the workspace, side by side."""
-    contents = {plot["revisions"][0]: Path(plot["url"]).read_bytes() for plot in plots}
-    same = contents.get(rev) == contents.get(WORKSPACE)
-    figures = []
-    for revision in (rev, WORKSPACE):
-        shown = "<p class=missing>Not there.</p>"
-        if revision in contents:
-            picture = base64.b64encode(contents[revision]).decode()
-            alt = escape(f"{name}, {revision}")
-            shown = f'<img alt="{alt}" src="data:image/png;base64,{picture}">'
-        figures.append(f"<figure><figcaption>{escape(revision)}</figcaption>{shown}</figure>")
-    note = ' <span class="soft">(identical)</span>' if same else ""
-    return f'<h3>{escape(name)}{note}</h3><div class="pair">{"".join(figures)}</div>'
-
-
-def _missing(errors: list[dict[str, Any]]) -> str:
-    """What DVC could not show, and how to get it."""
-    if not errors:
-        return ""
-    unread: dict[str, set[str]] = {}
-    for error in errors:
-        unread.setdefault(error["rev"], set()).add(error.get("source") or error["msg"])
-    lines = [
-        f"<li>{escape(rev)}: {', '.join(f'<code>{escape(file)}</code>' for file in sorted(found))}"
-        for rev, found in sorted(unread.items())
-    ]
-    return (
-        '<div class="missing">DVC cannot read these files, so what they show is missing below:'
-        f"<ul>{''.join(lines)}</ul>If they are not on this machine: <code>dvc pull</code> fetches "
-        "those of the workspace, <code>dvc fetch --all-branches</code> those of other branches, "
-        "and <code>dvc repro</code> makes them. Then make the report anew.</div>"
-    )
+def _figures(first: Revision, second: Revision, missing: Missing) -> str:
+    """The figures that dvc.yaml names, as they are at either revision."""
+    plots = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["plots"]
+    parts = []
+    for path in (Path(plot) for plot in plots if isinstance(plot, str)):
+        contents = [missing.read(revision, path) for revision in (first, second)]
+        images = [
+            _image(content, f"{path.name}, {revision.name}") if content else "Not here."
+            for revision, content in zip((first, second), contents, strict=True)
+        ]
+        shown = "".join(
+            f"<figure><figcaption>{escape(revision.name)}</figcaption>{image}</figure>"
+            for revision, image in zip((first, second), images, strict=True)
+        )
+        same = contents[0] is not None and contents[0] == contents[1]
+        note = ' <span class="soft">(identical)</span>' if same else ""
+        parts.append(f'<h3>{path.name}{note}</h3><div class="pair">{shown}</div>')
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    report(main)
+    run_main(main)

@@ -73,12 +73,19 @@ def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
-    """Read the arrays `names` from the .npz file `path`, in that order; never unpickles.
+    """Read the arrays `names` from the .npz file `path`, in that order.
 
-    Raises UserError if the file is absent, is not an intact .npz file, lacks one of the arrays, or
-    unpacks to more than LARGEST_UNPACKED_BYTES.
+    Raises UserError if the file is absent, or as `parse_arrays` does.
     """
-    content = read(path)
+    return parse_arrays(read(path), str(path), names)
+
+
+def parse_arrays(content: bytes, source: str, names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """The arrays `names` in the content of an .npz file, in that order; never unpickles.
+
+    Raises UserError, which names `source`, if it is not an intact .npz file, lacks one of the
+    arrays, or unpacks to more than LARGEST_UNPACKED_BYTES.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             refuse_bomb(archive, LARGEST_UNPACKED_BYTES)
@@ -88,7 +95,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
             return tuple(_read_array(archive, name) for name in names)
     except Exception as error:
         # NumPy, zipfile and zlib each raise several kinds for a damaged file.
-        raise UserError(f"{path}: not a usable .npz file ({first_line(error)})") from error
+        raise UserError(f"{source}: not a usable .npz file ({first_line(error)})") from error
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
