@@ -26,7 +26,7 @@ def result() -> str:
         counts["both_wrong"],
     )
     title = f"{params.dataset()}, {sum(pair):,} test images"
-    lines = [f"{title:36}{'accuracy':>10}{'loss':>10}{'macro F1':>10}{'calibration error':>20}"]
+    lines = [f"{title:36.36}{'accuracy':>10}{'loss':>10}{'macro F1':>10}{'calibration error':>20}"]
     for name in paths.MODELS:
         test = _read(paths.metrics(name))["test"] | _read(paths.details(name))["test"]
         lines.append(

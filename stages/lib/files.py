@@ -1,8 +1,10 @@
 """Byte-stable content of arrays, JSON and CSV, and reading and writing files whole."""
 
 import csv
+import errno
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +49,9 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
         for path, part in temporary.items():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    # Renaming would fail, but only after other files have changed.
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 part.write_bytes(contents[path])
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(path)) from None

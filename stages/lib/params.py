@@ -143,7 +143,7 @@ def _read_yaml(path: Path) -> object:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark else ""
-        what = str(error.problem or error.context)
+        what = " ".join(str(error.problem or error.context).split())
         raise UserError(f"{path}{line}: {what[:LONGEST_QUOTE]}") from None
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through what int(), date() and deep nesting raise.

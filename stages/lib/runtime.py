@@ -60,6 +60,10 @@ def start(portable: bool) -> bool:
     applied = portable and not reason
     settings = {
         "KERAS_BACKEND": "tensorflow",
+        # A keras.json in the home folder may ask for it, and Keras needs another package then.
+        "KERAS_NNX_ENABLED": "false",
+        # Matplotlib would read the user's matplotlibrc, and may fail with it.
+        "MATPLOTLIBRC": os.devnull,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": str(_threads()),
     } | (PORTABLE if applied else {})
