@@ -1,8 +1,8 @@
-"""`make bench`: measures this project against the notebook's way, on the machine at hand.
+"""`make bench`: measure this project against a plain Keras script, on this machine.
 
     python -m benchmarks [--out FOLDER] [--repetitions N]
 
-Everything runs in one go, in processes of their own, in turn, on real MNIST; figures are medians.
+Everything runs in processes of their own, in turn, on MNIST; the numbers are medians.
 Prints Markdown; with --out, writes bench.md and bench.json there as well.
 """
 
@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.lib import datasets, files, params, paths
-from stages.lib.errors import UserError, report
+from stages.lib import files, params, paths
+from stages.lib.errors import UserError
+from stages.lib.run import run_main
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("stock", "portable", "fastest")
@@ -117,7 +118,7 @@ def processes(workspace: Path, repetitions: int) -> dict[str, float]:
     run(empty, "git", "init", "--quiet")
     run(empty, "dvc", "init", "--quiet")
     (empty / "dvc.yaml").write_text("stages: {}\n")
-    raw = str(datasets.MNIST_DROP_IN)
+    raw = str(paths.raw("mnist"))
     measured: dict[str, list[float]] = {}
 
     def measure(name: str, action: Callable[[], Usage]) -> None:
@@ -166,7 +167,7 @@ def growth(workspace: Path) -> dict[str, dict[str, dict[str, float]]]:
     results: dict[str, dict[str, dict[str, float]]] = {}
     for times in GROWTH:
         repeated = {"images": np.tile(images, (times, 1)), "labels": np.tile(labels, times)}
-        files.write_arrays(workspace / paths.prepared("train"), repeated)
+        files.write(workspace / paths.prepared("train"), files.array_bytes(repeated))
         del repeated
         results[str(times)] = {}
         for stage in STAGES[1:]:
@@ -277,14 +278,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for bench.md and bench.json")
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
-    mnist = datasets.mnist_at_hand()
-    if mnist is None:
-        raise UserError(f"{datasets.MNIST_DROP_IN}: no such file; make bench needs MNIST")
-
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder) / "digits"
         run(ROOT, "git", "clone", "--quiet", ".", str(workspace))
-        shutil.copy(mnist, workspace / datasets.MNIST_DROP_IN)
         n = arguments.repetitions
         results: dict[str, Any] = {"machine": machine(), "repetitions": n}
         results["processes"] = processes(workspace, n)
@@ -296,10 +292,9 @@ def main() -> None:
     text = markdown(results)
     print(text)
     if arguments.out:
-        files.write_json(arguments.out / "bench.json", results)
-        with files.atomic(arguments.out / "bench.md") as file:
-            file.write(f"{text}\n".encode())
+        files.write(arguments.out / "bench.json", files.json_bytes(results))
+        files.write(arguments.out / "bench.md", f"{text}\n".encode())
 
 
 if __name__ == "__main__":
-    report(main)
+    run_main(main)

@@ -24,16 +24,23 @@ def main(way: str, folder: Path) -> None:
         Split(*files.read_arrays(folder / f"{name}.npz", Split._fields))
         for name in ("train", "validation")
     )
-    runtime.start(portable=way == "portable")
+    portable = runtime.start(portable=way == "portable")
     import keras
 
-    from benchmarks.notebook_way import build_hidden, build_linear
+    from stages import train_hidden, train_linear
     from stages.lib import training
 
-    settings = params.Training(epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=0.001, seed=1)
+    hyperparameters = params.TrainHidden(
+        epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=0.001, seed=1, units=1000
+    )
+    linear = params.TrainLinear(**hyperparameters.model_dump(exclude={"units"}))
+    pixels = train.images.shape[1]
     seconds = {}
-    for name, build in (("linear", build_linear), ("hidden", build_hidden)):
-        model, ends = build(), [time.perf_counter()]
+    for name, model in (
+        ("linear", train_linear.build_model(pixels, linear)),
+        ("hidden", train_hidden.build_model(pixels, hyperparameters)),
+    ):
+        ends = [time.perf_counter()]
         clock = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs, ends=ends: ends.append(time.perf_counter())
         )
@@ -48,7 +55,7 @@ def main(way: str, folder: Path) -> None:
                 callbacks=[clock],
             )
         else:
-            training.fit(model, train, validation, settings, callbacks=[clock])
+            training.fit(model, train, validation, hyperparameters, portable, callbacks=[clock])
         seconds[name] = {
             "fit": time.perf_counter() - ends[0],
             "epochs": np.diff(ends).tolist(),

@@ -51,11 +51,11 @@ def main(way: str, folder: Path) -> None:
         for name in ("train", "validation")
     )
     flops = flops_per_epoch(len(train.labels), len(validation.labels))
-    runtime.start(portable=way == "portable")
+    portable = runtime.start(portable=way == "portable")
     import keras
     import tensorflow as tf
 
-    from benchmarks.notebook_way import build_hidden
+    from stages import train_hidden
     from stages.lib import training
 
     square = np.random.default_rng(0).random((SQUARE, SQUARE), np.float32)
@@ -68,9 +68,12 @@ def main(way: str, folder: Path) -> None:
     def after(epoch: int, logs: object) -> None:
         epochs[-1] += time.perf_counter()
 
-    settings = params.Training(epochs=EPOCHS, batch_size=BATCH, learning_rate=0.001, seed=1)
+    hyperparameters = params.TrainHidden(
+        epochs=EPOCHS, batch_size=BATCH, learning_rate=0.001, seed=1, units=UNITS
+    )
+    model = train_hidden.build_model(PIXELS, hyperparameters)
     clock = keras.callbacks.LambdaCallback(on_epoch_begin=before, on_epoch_end=after)
-    training.fit(build_hidden(), train, validation, settings, callbacks=[clock])
+    training.fit(model, train, validation, hyperparameters, portable, callbacks=[clock])
 
     images = tf.random.uniform((BATCH, PIXELS))
     weights = tf.Variable(tf.random.uniform((PIXELS, UNITS)))
