@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 import yaml
+from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from stages.lib import datasets, files, paths, runtime
@@ -249,3 +250,19 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, with only this machine in reach; skips where it is not installed."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not program:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", nowhere],
+        )
+        yield chromium
+        chromium.close()
