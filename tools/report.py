@@ -30,6 +30,7 @@ from tools.revisions import WORKSPACE, Revision
 TEMPLATE = Path("tools/report.html")
 PAGE = Path("report/index.html")
 MOST_DISAGREEMENTS = 24
+LONGEST_CELL = 40
 NOTHING = "-"
 
 
@@ -111,7 +112,9 @@ def rows(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, str, s
 
 
 def _change(before: Any, after: Any) -> str:
-    if type(before) in (int, float) and type(after) in (int, float):
+    if type(before) is type(after) is int:
+        return _short(f"{after - before:+}")
+    if type(before) is type(after) is float:
         return f"{after - before:+.{files.SIGNIFICANT_DIGITS}g}"
     return "differs"
 
@@ -121,7 +124,11 @@ def _value(value: Any) -> str:
         return NOTHING
     if isinstance(value, float):
         return f"{value:.{files.SIGNIFICANT_DIGITS}g}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return _short(value if isinstance(value, str) else json.dumps(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}..."
 
 
 def commit(revision: Revision) -> str:
