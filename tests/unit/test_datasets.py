@@ -1,129 +1,86 @@
+"""Raw data sets: what is read, and what is refused."""
+
 import shutil
-import socket
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from stages.lib import datasets, files
+from stages.lib import datasets, files, paths
+from stages.lib.datasets import Digits
 from stages.lib.errors import UserError
 from tests.conftest import ROOT
 
+TINY = Digits(
+    x_train=np.zeros((4, 6, 6), np.uint8),
+    y_train=np.arange(4, dtype=np.uint8),
+    x_test=np.full((2, 6, 6), 255, np.uint8),
+    y_test=np.array([0, 9], np.uint8),
+)
+
 
 @pytest.fixture(autouse=True)
-def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository without data, an empty Keras cache, a network that answers nobody."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    # urllib remembers the first proxy it was told of.
-    monkeypatch.setattr("urllib.request._opener", None)
+    paths.RAW.mkdir(parents=True)
 
 
-def drop_in(arrays: dict[str, np.ndarray]) -> None:
-    files.write_arrays(datasets.MNIST_DROP_IN, arrays)
-
-
-def tiny() -> dict[str, np.ndarray]:
-    return {
-        "x_train": np.zeros((4, 28, 28), np.uint8),
-        "y_train": np.arange(4, dtype=np.uint8),
-        "x_test": np.zeros((2, 28, 28), np.uint8),
-        "y_test": np.arange(2, dtype=np.uint8),
-    }
-
-
-def test_the_shipped_digits() -> None:
-    datasets.UCI_DIGITS.parent.mkdir(parents=True)
-    shutil.copy(ROOT / datasets.UCI_DIGITS, datasets.UCI_DIGITS)
-    digits = datasets.load("uci_digits")
-    assert digits.x_train.shape == (1500, 28, 28)
-    assert digits.x_test.shape == (297, 28, 28)
-    assert set(digits.y_train) == set(digits.y_test) == set(range(10))
-    assert digits.x_train.max() == 255
-
-
-def test_mnist_dropped_in(mnist_file: Path) -> None:
-    datasets.MNIST_DROP_IN.parent.mkdir(parents=True)
-    datasets.MNIST_DROP_IN.symlink_to(mnist_file)
-    digits = datasets.load("mnist")
+def test_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    digits = datasets.read("mnist")
     assert [len(part) for part in digits] == [60_000, 60_000, 10_000, 10_000]
     assert list(digits.y_train[:5]) == [5, 0, 4, 1, 9]
+    assert list(digits.y_test[:5]) == [7, 2, 1, 0, 4]
 
 
-def test_mnist_in_kerass_cache(mnist_file: Path, tmp_path: Path) -> None:
-    cached = tmp_path / "keras/datasets/mnist.npz"
-    cached.parent.mkdir(parents=True)
-    cached.symlink_to(mnist_file)
-    assert datasets.mnist_at_hand() == cached
-    assert list(datasets.load("mnist").y_test[:5]) == [7, 2, 1, 0, 4]
+def test_a_data_set_of_ones_own() -> None:
+    np.savez(paths.raw("mine"), another=np.zeros(1), **TINY._asdict())
+    for read, written in zip(datasets.read("mine"), TINY, strict=True):
+        np.testing.assert_array_equal(read, written, strict=True)
 
 
-def test_one_altered_pixel_is_noticed(mnist_file: Path) -> None:
-    arrays = {name: array.copy() for name, array in np.load(mnist_file).items()}
-    arrays["x_test"][-1, 14, 14] ^= 1
-    drop_in(arrays)
-    with pytest.raises(UserError, match=r"data/raw/mnist\.npz: its content is not mnist's"):
-        datasets.load("mnist")
+NO_IMAGES, NO_LABELS = np.zeros((0, 6, 6), np.uint8), np.zeros(0, np.uint8)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_test": np.array([3, 10], np.uint8)}, "y_test has the label 10; labels are 0 to 9"),
-        ({"y_test": np.array([3, 4, 5], np.uint8)}, r"y_test is uint8 \(3,\), not uint8 \(2,\)"),
-        ({"y_train": np.zeros(4)}, "y_train is float64"),
-        ({"x_train": np.zeros((4, 784), np.uint8)}, r"x_train is uint8 \(4, 784\), not uint8"),
-        ({"x_test": np.zeros((2, 28, 28), np.float32)}, "x_test is float32"),
-        ({}, "its content is not mnist's"),
+        ({"x_train": TINY.x_train.astype(np.float32)}, "x_train is float32 (4, 6, 6), not uint8"),
+        ({"x_train": TINY.x_train.astype(">u2")}, "x_train is >u2 (4, 6, 6), not uint8"),
+        ({"x_test": TINY.x_test.reshape(2, 36)}, "x_test is uint8 (2, 36), not uint8 (n, side"),
+        ({"x_test": TINY.x_test[..., None]}, "x_test is uint8 (2, 6, 6, 1), not uint8 (n, side"),
+        ({"x_test": np.uint8(3)}, "x_test is uint8 (), not uint8 (n, side, side)"),
+        ({"x_train": TINY.x_train[:, 1:]}, "x_train is uint8 (4, 5, 6): its images are not square"),
+        ({"x_train": TINY.x_train[:, 1:, 1:]}, "x_test has images of 6x6 pixels, x_train of 5x5"),
+        ({"x_test": TINY.x_test[:, :0, :0]}, "x_test has no images: its shape is (2, 0, 0)"),
+        ({"x_train": NO_IMAGES, "y_train": NO_LABELS}, "x_train has no images: its shape is (0"),
+        ({"x_test": NO_IMAGES, "y_test": NO_LABELS}, "x_test has no images: its shape is (0, 6"),
+        ({"y_train": TINY.y_train.astype(int)}, "y_train is int64 (4,), not uint8 (4,)"),
+        ({"y_train": np.zeros((4, 10), np.uint8)}, "y_train is uint8 (4, 10), not uint8 (4,)"),
+        ({"y_test": TINY.y_test[1:]}, "y_test is uint8 (1,), not uint8 (2,)"),
+        ({"y_test": TINY.y_test + np.uint8(1)}, "y_test has the label 10; labels are 0 to 9"),
+        ({"y_test": np.array([{}, {}])}, "not a usable .npz file (y_test: Object arrays cannot"),
     ],
 )
-def test_a_dropped_in_file_that_holds_something_else(
-    change: dict[str, np.ndarray], message: str
-) -> None:
-    drop_in(tiny() | change)
-    with pytest.raises(UserError, match=rf"data/raw/mnist\.npz: {message}"):
-        datasets.load("mnist")
+def test_a_file_that_holds_something_else(change: dict[str, np.ndarray], message: str) -> None:
+    np.savez(paths.raw("mine"), **TINY._asdict() | change)
+    with pytest.raises(UserError) as error:
+        datasets.read("mine")
+    assert str(error.value).startswith(f"data/raw/mine.npz: {message}")
+    assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_dropped_in_file_without_an_array() -> None:
-    arrays = tiny()
-    del arrays["y_test"]
-    drop_in(arrays)
-    with pytest.raises(UserError, match=r"data/raw/mnist\.npz: y_test is not a file"):
-        datasets.load("mnist")
+@pytest.mark.parametrize("name", Digits._fields)
+def test_an_array_is_missing(name: str) -> None:
+    arrays = {key: array for key, array in TINY._asdict().items() if key != name}
+    files.write(paths.raw("mine"), files.array_bytes(arrays))
+    with pytest.raises(UserError, match=rf"^data/raw/mine\.npz: .* \(it has no array {name}\)$"):
+        datasets.read("mine")
 
 
-def test_pickled_objects_are_refused() -> None:
-    datasets.MNIST_DROP_IN.parent.mkdir(parents=True)
-    objects: Any = tiny() | {"y_test": np.array([{}, {}], dtype=object)}
-    np.savez(datasets.MNIST_DROP_IN, **objects)
-    with pytest.raises(UserError, match=r"data/raw/mnist\.npz: .*allow_pickle=False"):
-        datasets.load("mnist")
-
-
-@pytest.mark.usefixtures("tensorflow_started")
-def test_without_file_cache_and_network_both_ways_out_are_named() -> None:
-    with pytest.raises(datasets.OutOfReachError) as error:
-        datasets.load("mnist")
-    message = str(error.value)
-    assert "put the file there" in message
-    assert "dvc exp run -S prepare.dataset=uci_digits" in message
-    assert len(message.splitlines()) == 1
-
-
-@pytest.mark.usefixtures("tensorflow_started")
-def test_a_network_that_swallows_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy accepts the connection and then says nothing, for as long as we care to wait."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        connections = []
-        listener = threading.Thread(target=lambda: connections.append(silent.accept()), daemon=True)
-        listener.start()
-        with pytest.raises(datasets.OutOfReachError, match="timed out"):
-            datasets.download_mnist(timeout=0.5)
-        listener.join()
-        connections[0][0].close()
-    assert socket.getdefaulttimeout() is None
+def test_no_file_or_no_npz_file() -> None:
+    with pytest.raises(UserError, match=r"^data/raw/mine\.npz: no such file$"):
+        datasets.read("mine")
+    shutil.copy(ROOT / "pyproject.toml", paths.raw("mine"))
+    with pytest.raises(UserError, match=r"^data/raw/mine\.npz: not a usable \.npz file"):
+        datasets.read("mine")

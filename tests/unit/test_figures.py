@@ -1,9 +1,9 @@
-"""Pictures: same numbers, same bytes; what is wrong is marked."""
+"""Figures: same numbers, same bytes; what is wrong is marked; the data set is named."""
 
+import io
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -11,23 +11,39 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from stages.lib import figures
+from stages.lib import figures, metrics
+from stages.lib.metrics import Predictions
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((30, 784), np.float32)
 LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-PROBABILITIES = RNG.dirichlet(np.ones(10), 30)
-PREDICTED = {"linear": PROBABILITIES.argmax(axis=1), "hidden": LABELS}
 
-DRAW: dict[str, Callable[[Path], None]] = {
-    "examples": lambda path: figures.examples(path, IMAGES, LABELS, PREDICTED),
-    "mistakes": lambda path: figures.confidently_wrong(
-        path, "linear", IMAGES, LABELS, PROBABILITIES
-    ),
-    "confusion": lambda path: figures.confusion(path, "hidden", RNG.integers(0, 9, (10, 10)) * 0),
-    "weights": lambda path: figures.weights(path, "linear", IMAGES[:10].T),
-    "reliability": lambda path: figures.reliability(path, {"linear": PROBABILITIES}, LABELS),
+
+def predicting(digits: np.ndarray, labels: np.ndarray = LABELS) -> Predictions:
+    return metrics.predictions(3 * np.eye(10, dtype=np.float32)[digits], labels)
+
+
+RIGHT = predicting(LABELS)
+GUESSED = metrics.predictions(RNG.normal(0, 2, (30, 10)), LABELS)
+BOTH = {"linear": GUESSED, "hidden": RIGHT}
+
+DRAW: dict[str, Callable[[str], bytes]] = {
+    "examples": lambda dataset: figures.examples(dataset, IMAGES, BOTH, 20),
+    "mistakes": lambda dataset: figures.mistakes(dataset, "linear", IMAGES, GUESSED),
+    "confusion": lambda dataset: figures.confusion(dataset, "linear", GUESSED),
+    "weights": lambda dataset: figures.weights(dataset, "linear", IMAGES[:10].T),
+    "reliability": lambda dataset: figures.reliability(dataset, BOTH),
 }
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
+
+
+def area(content: bytes, colour: str) -> int:
+    """How many pixels have about this colour."""
+    expected = np.round(np.array(to_rgb(colour)) * 255)
+    return int((np.abs(pixels(content) - expected).max(axis=2) < 3).sum())
 
 
 def chunks(content: bytes) -> list[bytes]:
@@ -41,49 +57,82 @@ def chunks(content: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_same_numbers_same_bytes_whatever_the_user_configured(tmp_path: Path, name: str) -> None:
-    DRAW[name](tmp_path / "1.png")
-    time.sleep(1.1)
-    with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 40, "image.cmap": "jet"}):
-        DRAW[name](tmp_path / "2.png")
-    content = (tmp_path / "1.png").read_bytes()
-    assert content == (tmp_path / "2.png").read_bytes()
+def test_same_numbers_same_bytes_with_the_data_set_in_the_title(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = DRAW[name]("mnist")
     # No text, no time: just the picture.
     assert set(chunks(content)) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
+    # At another time, and whatever the user has configured.
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 40, "image.cmap": "jet"}):
+        assert DRAW[name]("mnist") == content
+        assert matplotlib.rcParams["font.size"] == 30
+    # Another name changes the top of the figure and nothing else.
+    changed = (pixels(DRAW[name]("mine!")) != pixels(content)).any(axis=(1, 2))
+    assert changed[:50].any()
+    assert not changed[50:].any()
 
 
-def vermillion(path: Path) -> int:
-    """How many pixels have the colour that marks what is wrong."""
-    pixels = np.asarray(Image.open(path).convert("RGB"), np.int16)
-    return int((np.abs(pixels - np.round(np.array(to_rgb("#D55E00")) * 255)).max(axis=2) < 3).sum())
+def test_only_wrong_predictions_are_marked() -> None:
+    def marked(*wrong: int) -> int:
+        digits = LABELS.copy()
+        digits[list(wrong)] = (digits[list(wrong)] + 1) % 10
+        predicted = {"linear": RIGHT, "hidden": predicting(digits)}
+        return area(figures.examples("mnist", IMAGES, predicted, 8), "#D55E00")
+
+    assert marked() == marked(8) == 0
+    assert 1000 < marked(3) < marked(3, 4)
 
 
-def test_only_wrong_predictions_are_marked(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    right = {"linear": LABELS, "hidden": LABELS}
-    figures.examples(path, IMAGES, LABELS, right)
-    assert vermillion(path) == 0
-    one_wrong = LABELS.copy()
-    one_wrong[3] = (LABELS[3] + 1) % 10
-    figures.examples(path, IMAGES, LABELS, right | {"hidden": one_wrong})
-    one = vermillion(path)
-    one_wrong[4] = (LABELS[4] + 1) % 10
-    figures.examples(path, IMAGES, LABELS, right | {"hidden": one_wrong})
-    assert 1000 < one < vermillion(path)
+def test_mistakes_are_the_most_confident_and_carry_their_index() -> None:
+    digits = (LABELS + 1) % 10
+    predicted = predicting(digits)
+    # The first image is right and the second the least confident of 29 mistakes, for 24 places.
+    predicted = predicted._replace(
+        correct=np.arange(30) == 0, confidence=np.append([1, 0.2], np.full(28, 0.5))
+    )
+    content = figures.mistakes("mnist", "hidden", IMAGES, predicted)
+    other = IMAGES.copy()
+    other[:2] = 0
+    assert figures.mistakes("mnist", "hidden", other, predicted) == content
+    other[2] = 0
+    assert figures.mistakes("mnist", "hidden", other, predicted) != content
+
+    def one_mistake(index: int) -> bytes:
+        only = predicting(np.where(np.arange(30) == index, 1, 0), np.zeros(30, np.uint8))
+        return figures.mistakes("mnist", "hidden", np.zeros_like(IMAGES), only)
+
+    assert one_mistake(3) != one_mistake(4)
 
 
-def test_a_model_without_mistakes_has_a_picture_too(tmp_path: Path) -> None:
-    perfect = np.eye(10)[LABELS]
-    figures.confidently_wrong(tmp_path / "a.png", "hidden", IMAGES, LABELS, perfect)
-    assert Image.open(tmp_path / "a.png").size[0] > 900
+def test_a_model_without_mistakes_has_a_figure_too() -> None:
+    assert pixels(figures.mistakes("mnist", "hidden", IMAGES, RIGHT)).shape[1] > 900
 
 
-def test_the_confusion_matrix_is_shaded_by_row(tmp_path: Path) -> None:
-    """A label with one image, recognised, is as dark as one with a hundred."""
-    counts = np.diag([1] + [100] * 9)
-    figures.confusion(tmp_path / "a.png", "linear", counts)
-    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
-    dark = (pixels == (8, 48, 107)).all(axis=2)
-    columns = np.flatnonzero(dark[:, : pixels.shape[1] * 3 // 4].any(axis=0))
-    # The diagonal spans all ten cells, the first included.
-    assert columns[-1] - columns[0] > 0.9 * 10 * 50
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100.00 %"),
+        (1 - 1e-12, "99.99 %"),
+        (0.99999, "99.99 %"),
+        (0.5, "50.00 %"),
+        (0.12349, "12.34 %"),
+        (0.0, "0.00 %"),
+    ],
+)
+def test_only_certainty_is_100_percent(share: float, text: str) -> None:
+    assert figures.percent(share) == text
+
+
+@pytest.mark.parametrize("right", [10, 1000])
+def test_the_confusion_matrix_is_shaded_by_mistakes_alone(right: int) -> None:
+    counts = np.diag([right] * 10)
+    perfect = figures.confusion("mnist", "linear", RIGHT._replace(confusion=counts))
+    counts[3, 5] = right // 10
+    content = figures.confusion("mnist", "linear", RIGHT._replace(confusion=counts))
+    # The diagonal has a colour of its own; the only kind of mistake has the darkest shade.
+    diagonal, darkest = "#E8EEF2", "#7F2704"
+    assert area(perfect, diagonal) == pytest.approx(area(content, diagonal), rel=0.05)
+    cell = area(content, diagonal) / 10
+    assert 0.6 * cell < area(content, darkest) - area(perfect, darkest) < 1.2 * cell

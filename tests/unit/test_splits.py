@@ -1,3 +1,5 @@
+"""Holding out, scaling, and the files in data/prepared/."""
+
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,14 @@ from stages.lib.errors import UserError
 from stages.lib.splits import Split
 
 
-@given(n=st.integers(1, 500), size=st.integers(0, 600), seed=st.integers(0, 2**32 - 1))
-def test_holding_out_divides_the_indices(n: int, size: int, seed: int) -> None:
+@given(data=st.data(), n=st.integers(1, 500), seed=st.integers(0, 2**32 - 1))
+def test_holding_out_divides_the_indices(data: st.DataObject, n: int, seed: int) -> None:
+    size = data.draw(st.integers(0, n))
     kept, held_out = splits.hold_out(n, size, seed)
-    assert len(held_out) == min(size, n // 2)
+    assert len(held_out) == size
     assert sorted([*kept, *held_out]) == list(range(n))
+    assert list(kept) == sorted(kept)
+    assert list(held_out) == sorted(held_out)
 
 
 def test_the_seed_chooses_what_is_held_out() -> None:
@@ -28,49 +33,65 @@ def test_the_seed_chooses_what_is_held_out() -> None:
 def test_scaling_keeps_rows_and_maps_255_to_1() -> None:
     images = np.array([[[0, 51], [102, 255]], [[1, 2], [3, 4]]], np.uint8)
     expected = np.array([[0, 0.2, 0.4, 1], [1 / 255, 2 / 255, 3 / 255, 4 / 255]], np.float32)
-    np.testing.assert_allclose(splits.scale(images), expected, rtol=1e-7)
-    assert splits.scale(images).dtype == np.float32
+    scaled = splits.scale(images)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-7)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(splits.square(scaled) * 255, images, rtol=1e-6)
 
 
 IMAGES, LABELS = np.full((3, 4), 0.5, np.float32), np.array([0, 5, 9], np.uint8)
 
 
-def test_a_split_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    splits.write("train", Split(IMAGES, LABELS))
-    back = splits.read("train")
-    np.testing.assert_array_equal(back.images, IMAGES, strict=True)
-    np.testing.assert_array_equal(back.labels, LABELS, strict=True)
+
+
+def write(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    arrays = files.array_bytes({"images": images, "labels": labels})
+    files.write(paths.prepared(name), arrays)
+
+
+def test_splits_come_back_as_they_were() -> None:
+    write("train", IMAGES, LABELS)
+    write("validation", IMAGES[:0], LABELS[:0])
+    data = splits.read_all(("train", "validation"))
+    np.testing.assert_array_equal(data["train"].images, IMAGES, strict=True)
+    np.testing.assert_array_equal(data["train"].labels, LABELS, strict=True)
+    assert isinstance(data["validation"], Split)
+    assert len(data["validation"].labels) == 0
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES.astype(np.float64), LABELS, "images is float64"),
-        (IMAGES.reshape(3, 2, 2), LABELS, r"images is float32 \(3, 2, 2\)"),
-        (IMAGES, LABELS.astype(np.int64), "labels is int64"),
-        (IMAGES, LABELS[:2], r"labels is uint8 \(2,\)"),
-        (IMAGES * np.float32("nan"), LABELS, r"values outside 0\.\.1"),
-        (IMAGES * 3, LABELS, r"values outside 0\.\.1"),
-        (-IMAGES, LABELS, r"values outside 0\.\.1"),
-        (IMAGES, LABELS + 1, "has the value 10"),
-        (IMAGES[:0], LABELS[:0], "holds no image"),
+        (IMAGES.astype(np.float64), LABELS, "images is float64 (3, 4), not float32 (n, pixels)"),
+        (IMAGES.astype(">f4"), LABELS, "images is >f4 (3, 4), not float32 (n, pixels)"),
+        (IMAGES.reshape(3, 2, 2), LABELS, "images is float32 (3, 2, 2), not float32 (n, pixels)"),
+        (IMAGES[:, :3], LABELS, "images have 3 pixels, so they are not square"),
+        (IMAGES[:, :0], LABELS, "images have 0 pixels, so they are not square"),
+        (IMAGES, LABELS.astype(np.int64), "labels is int64 (3,), not uint8 (3,)"),
+        (IMAGES, LABELS[:2], "labels is uint8 (2,), not uint8 (3,)"),
+        (IMAGES * np.float32("nan"), LABELS, "images has values outside 0..1"),
+        (IMAGES * np.float32("inf"), LABELS, "images has values outside 0..1"),
+        (IMAGES + np.float32(0.51), LABELS, "images has values outside 0..1"),
+        (IMAGES - np.float32(0.51), LABELS, "images has values outside 0..1"),
+        (IMAGES, LABELS + np.uint8(1), "labels has the value 10; labels are 0 to 9"),
+        (IMAGES[:0], LABELS[:0], "has no images"),
     ],
 )
-def test_a_file_that_holds_something_else_is_named(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    images: np.ndarray,
-    labels: np.ndarray,
-    message: str,
+def test_a_file_that_holds_something_else(
+    images: np.ndarray, labels: np.ndarray, message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    files.write_arrays(paths.prepared("test"), {"images": images, "labels": labels})
-    with pytest.raises(UserError, match=rf"data/prepared/test\.npz: .*{message}.*dvc repro"):
+    write("test", images, labels)
+    with pytest.raises(UserError) as error:
         splits.read("test")
+    expected = f"data/prepared/test.npz: {message}; regenerate it: dvc repro -f prepare"
+    assert str(error.value) == expected
 
 
-def test_validation_may_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    splits.write("validation", Split(IMAGES[:0], LABELS[:0]))
-    assert len(splits.read("validation").labels) == 0
+def test_splits_with_images_of_another_size() -> None:
+    write("train", IMAGES, LABELS)
+    write("test", IMAGES[:, :1], LABELS)
+    with pytest.raises(UserError, match=r"^data/prepared/test\.npz: its images have 1 pixels, tho"):
+        splits.read_all(("train", "test"))
