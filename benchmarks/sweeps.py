@@ -2,11 +2,12 @@
 
     python -m benchmarks.sweeps
 
-Eight experiments on the shipped digits: in DVC's queue with 1 and 2 jobs, in a sweep with 1 and 2
-workers. Then what grows with their number: references in Git, objects in the remote, tasks in the
-scheduler.
+Eight experiments on 1,800 images of MNIST: in DVC's queue with 1 and 2 jobs, in a sweep with 1 and
+2 workers. Then what grows with their number: references in Git, objects in the remote, tasks in
+the scheduler.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from distributed import Client, LocalCluster
 
 from benchmarks.__main__ import ROOT, median, run, table
-from stages.lib.errors import report
+from stages.lib import datasets, files, paths
+from stages.lib.run import run_main
 
 GRID = "train_hidden.units=8,16,24,32,40,48,56,64"
 EXPERIMENTS = 8
+SMALL = ("-S", "prepare.dataset=small", "-S", "prepare.validation_size=300")
 NUMBERS = (100, 1000, 10_000)
 # A little more than the files that change with the hidden model: ten, with what Git has, too.
 OBJECTS_PER_EXPERIMENT = 14
@@ -30,16 +34,19 @@ OBJECTS_PER_EXPERIMENT = 14
 
 def baseline(folder: Path) -> Path:
     """A repository with a finished, committed run, and its two remotes, in `folder`."""
+    # The default DVC remote is in the home folder.
+    os.environ["HOME"] = str(folder)
     workspace = folder / "digits"
     run(ROOT, "git", "clone", "--quiet", ".", str(workspace))
-    settings = ("-S", "prepare.dataset=uci_digits", "-S", "prepare.validation_size=300")
-    run(workspace, "dvc", "exp", "run", *settings)
+    with np.load(ROOT / paths.raw("mnist")) as mnist:
+        sizes = zip(datasets.Digits._fields, (1500, 1500, 300, 300), strict=True)
+        arrays = {name: mnist[name][:size] for name, size in sizes}
+    files.write(workspace / paths.raw("small"), files.array_bytes(arrays))
+    run(workspace, "dvc", "exp", "run", *SMALL)
     run(workspace, "git", "add", ".")
-    author = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost")
-    run(workspace, "git", *author, "commit", "--quiet", "--message", "The shipped digits")
+    run(workspace, "git", "commit", "--quiet", "--message", "The small data set")
     run(folder, "git", "clone", "--quiet", "--bare", "digits", "origin.git")
-    run(workspace, "git", "remote", "set-url", "origin", str(folder / "origin.git"))
-    run(workspace, "git", "push", "--quiet", "origin", "HEAD")
+    run(workspace, "git", "remote", "set-url", "origin", "../origin.git")
     run(workspace, "git", "fetch", "--quiet", "origin")
     return workspace
 
@@ -79,7 +86,7 @@ def many_ways(folder: Path) -> str:
         # Each way starts from the same baseline, with nothing that another has run.
         fresh = folder / name
         shutil.copytree(folder / "baseline", fresh, symlinks=True)
-        run(fresh / "digits", "git", "remote", "set-url", "origin", str(fresh / "origin.git"))
+        os.environ["HOME"] = str(fresh)
         took = seconds(way, fresh / "digits", number)
         # What an experiment costs besides its stages, where one runs at a time.
         overhead = f"{took / EXPERIMENTS - stages:.1f}" if number == 1 else "-"
@@ -128,7 +135,8 @@ def references(folder: Path) -> str:
 def objects(folder: Path) -> str:
     """What a push takes that finds all it has in a remote that holds much more."""
     workspace = folder / "baseline/digits"
-    store = folder / "baseline/dvc-storage/files/md5"
+    os.environ["HOME"] = str(folder / "baseline")
+    store = folder / "baseline/dvc-storage/digits/files/md5"
     run(workspace, "dvc", "push")
     rows, made = [], 0
     for number in NUMBERS:
@@ -162,6 +170,8 @@ def tasks() -> str:
 
 
 def main() -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ |= {f"GIT_{role}_NAME": "Bench", f"GIT_{role}_EMAIL": "bench@localhost"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         baseline(folder / "baseline")
@@ -171,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    report(main)
+    run_main(main)

@@ -1,1 +1,1 @@
-"""Sends a grid of experiments to the workers of a Dask cluster: `python -m sweep --help`."""
+"""Runs a grid of experiments on a Dask cluster: `python -m sweep --help`."""

@@ -3,52 +3,50 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
-from dvc.exceptions import DvcException
-from dvc.utils.cli_parse import to_path_overrides
-from dvc.utils.hydra import get_hydra_sweeps
+from dvc.utils.hydra import get_hydra_sweeps, to_hydra_overrides
+from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stages.lib import params
 from stages.lib.errors import UserError
 
-LONGEST_READABLE = 80
 
+def experiments(options: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of each experiment, by its name: every combination of the values in `options`.
 
-class Experiment(NamedTuple):
-    """One point of the grid; the same overrides, in any order, have the same name."""
-
-    name: str
-    overrides: tuple[str, ...]
-
-
-def experiments(options: Sequence[str]) -> list[Experiment]:
-    """Every combination of the values in `options`, such as 'train_hidden.units=100,300'.
-
-    Raises UserError if one of them is not in Hydra's override grammar.
+    An option is like 'train_hidden.units=100,300'. Raises UserError if one is not in Hydra's
+    override grammar, or if params.yaml would be invalid with it.
     """
+    values = params.read().model_dump()
     try:
-        combinations = get_hydra_sweeps(to_path_overrides(options))
-    except (DvcException, HydraException, OmegaConfBaseException) as error:
+        points = [point[""] for point in get_hydra_sweeps({"": options})]
+        for point in points:
+            check(point, values)
+    # A ValueError from DVC, or from Python's range().
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"-S {' '.join(options)}: {' '.join(str(error).split())}") from None
-    found = {}
-    for files in combinations:
-        overrides = tuple(
-            override if path == str(params.PATH) else f"{path}:{override}"
-            for path, lines in files.items()
-            for override in lines
-        )
-        found[name(overrides)] = Experiment(name(overrides), overrides)
-    return list(found.values())
+    return {name(point): point for point in points}
+
+
+def check(overrides: Sequence[str], values: dict[str, Any]) -> None:
+    """Raise UserError if the parameters `values` are invalid once the overrides are applied."""
+    changed = OmegaConf.create(values)
+    for override in to_hydra_overrides(overrides):
+        if override.type is not OverrideType.CHANGE:
+            raise UserError(f"-S {override.input_line}: parameters cannot be added or removed")
+        OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
+    params.validate(OmegaConf.to_object(changed), "-S")
 
 
 def name(overrides: Sequence[str]) -> str:
-    """A name that Git allows: readable, and with a digest that tells any two apart."""
+    """A name that Git allows, the same in any order: readable, and with a digest to be unique."""
     ordered = sorted(overrides)
     digest = hashlib.sha256("\n".join(ordered).encode()).hexdigest()[:8]
     # train_hidden.units=100 reads as units=100.
     shortened = (re.sub(r"^[^=]*\.", "", override) for override in ordered)
     readable = re.sub(r"[^A-Za-z0-9=]+", "-", "-".join(shortened))
-    return f"{readable[:LONGEST_READABLE]}-{digest}"
+    return f"{readable[:80]}-{digest}"

@@ -1,0 +1,38 @@
+"""What workers need to know of this repository, and the checks that they can get it."""
+
+import subprocess
+from pathlib import Path
+
+from stages.lib.errors import UserError
+from tools.secrets import redact
+
+
+def pushed(remote: str) -> tuple[str, str]:
+    """The URL of the Git remote `remote`, and HEAD, which workers will check out from there.
+
+    Raises UserError if there are uncommitted changes, or if the commit is not on the remote.
+    """
+    if run("git", "status", "--porcelain"):
+        raise UserError("uncommitted changes (see git status): workers see only what is committed")
+    run("git", "fetch", "--quiet", remote)
+    commit = run("git", "rev-parse", "HEAD")
+    if not run("git", "branch", "--remotes", "--contains", commit, "--list", f"{remote}/*"):
+        raise UserError(f"commit {commit[:7]} is not on {remote}: git push {remote}")
+    url = run("git", "remote", "get-url", remote)
+    # In a worker's clone, a relative path would mean another folder.
+    return str(Path(url).resolve()) if Path(url).is_dir() else url, commit
+
+
+def finished(remote: str, commit: str) -> set[str]:
+    """The names of the experiments on `commit` that are on the Git remote."""
+    # Where DVC keeps them.
+    references = run("git", "ls-remote", remote, f"refs/exps/{commit[:2]}/{commit[2:]}/*")
+    return {line.rpartition("/")[2] for line in references.splitlines()}
+
+
+def run(*command: str) -> str:
+    """What a command prints. Raises UserError with all that it says where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"{' '.join(command[:2])}: {redact(done.stderr.strip())}")
+    return done.stdout.strip()
