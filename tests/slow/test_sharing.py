@@ -1,20 +1,28 @@
-"""Remotes and disks that fail: nothing is lost or half-written, and the error names the reason."""
+"""Sharing over S3 and SSH, and remotes and disks that fail: nothing is lost or half-written."""
 
 import hashlib
 import shutil
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Workspace
 from tests.mounts import read_only, small_disk
-from tests.servers import S3Server, SSHServer, folder_remote
+from tests.servers import Remote, S3Server, SSHServer, folder_remote, silent_server
 
 # Without it, DVC asks five times five times for what a server does not answer.
 IMPATIENT = {"AWS_MAX_ATTEMPTS": "1"}
-# Otherwise credentials are looked for in the network as well.
-NO_OTHER_CREDENTIALS = {"AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.fixture
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
+    """A remote of each kind, in a folder or bucket of the test's own."""
+    if request.param == "folder":
+        return folder_remote(tmp_path / "storage")
+    server: S3Server | SSHServer = request.getfixturevalue(f"{request.param}_server")
+    made: Remote = server.remote(request.node.originalname.replace("_", "-"))
+    return made
 
 
 def md5(content: bytes) -> str:
@@ -38,64 +46,67 @@ def assert_nothing_wrong(workspace: Workspace) -> None:
         assert md5(file.read_bytes()) == file.parent.name + file.name, file
 
 
+@pytest.mark.parametrize("remote", ["s3", "ssh"], indirect=True)
+def test_nothing_is_run_twice(small: Workspace, remote: Remote, tmp_path: Path) -> None:
+    remote.share(small)
+    small.run(sys.executable, "-m", "tools.push", env=remote.environment)
+    clone = small.clone(tmp_path / "clone")
+    clone.run("git", "restore", "--source", ":/The repository as it is", "dvc.lock")
+    assert "Running stage" not in clone.dvc("repro", "--pull", env=remote.environment).stdout
+    assert clone.outputs() == small.outputs()
+
+    doctor = (sys.executable, "-m", "tools.doctor")
+    assert "ok      remote" in small.run(*doctor, env=remote.environment).stdout
+    if remote.environment:
+        # Otherwise credentials are looked for in the network as well.
+        said = small.run(*doctor, env={"AWS_EC2_METADATA_DISABLED": "true"}).stdout
+        assert "note    remote    storage: Unable to locate credentials" in said
+
+
+@pytest.mark.parametrize("remote", ["s3"], indirect=True)
 def test_a_server_that_dies_during_a_push(
-    small: Workspace, s3_server: S3Server, tmp_path: Path
+    small: Workspace, s3_server: S3Server, remote: Remote, tmp_path: Path
 ) -> None:
-    remote = s3_server.remote("dies")
-    small.share_through(remote)
-    shared = remote.environment | IMPATIENT
-    s3_server.restart(uploads=5)
-    try:
-        done = small.dvc("push", env=shared, status=None)
-    finally:
-        s3_server.restart()
+    remote.share(small)
+    with s3_server.dying_after(uploads=5):
+        done = small.dvc("push", env=remote.environment | IMPATIENT, status=None)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     kept = remote.objects()
     assert 0 < len(kept) < len(shared_files(small))
     assert all(md5(content) == key for key, content in kept.items())
 
-    small.dvc("push", env=shared)
+    small.dvc("push", env=remote.environment)
     clone = small.clone(tmp_path / "clone")
-    clone.dvc("pull", env=shared)
+    clone.dvc("pull", env=remote.environment)
     assert clone.outputs() == small.outputs()
 
 
-def test_a_server_that_hangs(small: Workspace, s3_server: S3Server) -> None:
-    remote = s3_server.remote("hangs")
-    small.share_through(remote)
-    small.dvc("remote", "modify", "storage", "read_timeout", "1")
-    s3_server.freeze()
-    try:
+@pytest.mark.parametrize("kind", ["s3", "ssh"])
+def test_a_server_that_hangs(small: Workspace, kind: str) -> None:
+    with silent_server() as port:
+        options = {
+            "s3": {"endpointurl": f"http://127.0.0.1:{port}", "read_timeout": "1"},
+            "ssh": {"port": str(port), "timeout": "2"},
+        }
+        Remote(f"{kind}://127.0.0.1/digits", folder_remote(small.path).files, options[kind]).share(
+            small
+        )
+        credentials = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "loopback"}
         # Comes back by itself, and says why.
-        done = small.dvc("push", env=remote.environment | IMPATIENT, status=255)
-    finally:
-        s3_server.thaw()
-    assert "Read timeout on endpoint URL" in done.stderr
-    small.dvc("push", env=remote.environment)
+        done = small.dvc("push", env=credentials | IMPATIENT, status=255)
+        assert "ERROR" in done.stderr
+        assert "Traceback" not in done.stderr
+        done = small.run(sys.executable, "-m", "tools.doctor", env=credentials | IMPATIENT)
+        assert "note    remote" in done.stdout
+    assert small.repro() == []
 
 
-def test_an_ssh_server_that_hangs(small: Workspace, ssh_server: SSHServer) -> None:
-    small.share_through(ssh_server.remote("hangs"))
-    small.dvc("remote", "modify", "storage", "timeout", "2")
-    ssh_server.freeze()
-    try:
-        done = small.dvc("push", status=255)
-    finally:
-        ssh_server.thaw()
-    assert "ERROR" in done.stderr
-    small.dvc("push")
-
-
-@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("remote", ["folder", "s3"], indirect=True)
 def test_objects_that_are_damaged_or_missing(
-    small: Workspace, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    small: Workspace, remote: Remote, tmp_path: Path
 ) -> None:
-    if kind == "folder":
-        remote = folder_remote(tmp_path / "dvc-storage")
-    else:
-        remote = request.getfixturevalue("s3_server").remote("damaged")
-        small.share_through(remote)
+    remote.share(small)
     small.dvc("push", env=remote.environment)
     altered, truncated, absent = (
         "models/linear.keras",
@@ -121,50 +132,13 @@ def test_objects_that_are_damaged_or_missing(
     assert named == lacking == {altered, truncated, absent}
     assert_nothing_wrong(clone)
 
-    # What the README says to do about it.
+    # What the documentation says to do about it.
     for path in lacking:
         if files[path] in remote.objects():
             remote.files.rm_file(remote.path_of(files[path]))
     small.dvc("push", env=remote.environment)
     clone.dvc("pull", env=remote.environment)
     assert clone.outputs() == small.outputs()
-
-
-def test_wrong_and_missing_s3_credentials(small: Workspace, s3_server: S3Server) -> None:
-    small.share_through(s3_server.remote("locked"))
-    with s3_server.locked() as right:
-        wrong = right | {"AWS_SECRET_ACCESS_KEY": "not-the-secret-of-this-key"}
-        for credentials, reason in (
-            (wrong, "request signature we calculated does not match"),
-            ({}, "Unable to locate credentials"),
-        ):
-            done = small.dvc("push", env=credentials | NO_OTHER_CREDENTIALS, status=255)
-            assert reason in done.stderr
-            assert "Traceback" not in done.stderr
-            for secret in (wrong, right):
-                assert secret["AWS_SECRET_ACCESS_KEY"] not in done.stdout + done.stderr
-        for option, variable in (
-            ("access_key_id", "AWS_ACCESS_KEY_ID"),
-            ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
-        ):
-            small.dvc("remote", "modify", "--local", "storage", option, right[variable])
-        small.dvc("push")
-    # Git sees nothing of them.
-    assert small.run("git", "status", "--porcelain").stdout == ""
-
-
-def test_a_wrong_ssh_key(small: Workspace, ssh_server: SSHServer, tmp_path: Path) -> None:
-    small.share_through(ssh_server.remote("locked"))
-    other = tmp_path / "other"
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other],
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    small.dvc("remote", "modify", "--local", "storage", "keyfile", str(other))
-    done = small.dvc("push", status=255)
-    assert "Permission denied for user" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def fill(disk: Path, leave: int) -> Path:
@@ -178,26 +152,29 @@ def test_a_full_disk(small: Workspace, tmp_path: Path) -> None:
     small.dvc("push")
     disk = tmp_path / "disk"
     with small_disk(disk):
-        clone = small.clone(disk / "digits")
-        clone.dvc("remote", "modify", "--local", "storage", "url", str(tmp_path / "dvc-storage"))
-        # DVC's own books are elsewhere, so that it is the files that do not fit.
-        books = {"DVC_SITE_CACHE_DIR": str(tmp_path / "books")}
+        # Its files and MNIST in its Git repository would take 23 of 24 MB.
+        clone = Workspace(disk / "digits")
+        small.run("git", "clone", "--quiet", "--shared", "--no-checkout", small.path, clone.path)
+        clone.run("git", "sparse-checkout", "set", "--no-cone", "/*", "!/data/raw/mnist.npz")
+        clone.run("git", "checkout", "--quiet", "main")
+        # DVC's remote and its own files are elsewhere, so that it is the outputs that do not fit.
+        env = {"HOME": str(small.home), "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
         filler = fill(disk, leave=900_000)
-        done = clone.dvc("pull", env=books, status=1)
+        done = clone.dvc("pull", env=env, status=1)
         assert "No space left on device" in done.stderr
         assert_nothing_wrong(clone)
         filler.unlink()
-        clone.dvc("pull", env=books)
+        clone.dvc("pull", env=env)
         assert clone.outputs() == small.outputs()
 
         shutil.rmtree(clone.path / "data/prepared")
         filler = fill(disk, leave=100_000)
-        done = clone.dvc("repro", "--force", "--single-item", "prepare", env=books, status=255)
-        assert "error: input/output: No space left on device\n" in done.stderr
+        done = clone.dvc("repro", "--force", "--single-item", "prepare", env=env, status=255)
+        assert "error: data/prepared/train.npz: No space left on device\n" in done.stderr
         assert "Traceback" not in done.stderr
         assert_nothing_wrong(clone)
         filler.unlink()
-        clone.dvc("repro", "--force", "--single-item", "prepare", env=books)
+        clone.dvc("repro", "--force", "--single-item", "prepare", env=env)
         assert clone.outputs() == small.outputs()
 
 
@@ -208,7 +185,7 @@ def test_read_only_folders(small: Workspace) -> None:
             (line,) = done.stderr.splitlines()
             assert line.startswith(f"error: {folder}/")
             assert "Read-only" in line or "Permission denied" in line
-            # DVC takes the old files away before it runs a stage.
+            # DVC removes the old files before it runs a stage.
             done = small.dvc("repro", "--force", "--single-item", stage, status=255)
             (line,) = done.stderr.splitlines()
             assert f"/{folder}/" in line
