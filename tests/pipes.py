@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 def put_pipe(path: Path) -> None:
     """Replace a file, which need not be there, by a named pipe."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     pipe = path.with_name("pipe")
     os.mkfifo(pipe)
     pipe.replace(path)

@@ -1,4 +1,4 @@
-"""Remotes that tests share data through: a folder, an S3 server, an SSH server."""
+"""Servers on loopback that tests share data through."""
 
 import getpass
 import os
@@ -6,55 +6,28 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import Any
-
-from fsspec import AbstractFileSystem
-from fsspec.implementations.local import LocalFileSystem
+from typing import Any, NamedTuple
 
 from tests.conftest import Workspace
 
 
-@dataclass(frozen=True)
-class Remote:
-    """A place that DVC can push to, and what the test itself sees there."""
+class Remote(NamedTuple):
+    """What `dvc remote modify` has to set, and what DVC's environment has to hold."""
 
-    url: str
-    files: AbstractFileSystem
-    # What else `dvc remote modify` has to set, and what DVC's environment has to hold.
-    options: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str]
+    environment: dict[str, str]
 
     def share(self, workspace: Workspace) -> None:
         """Make this the default remote of a workspace and its clones to come."""
-        for option, value in ({"url": self.url} | self.options).items():
+        for option, value in self.options.items():
             workspace.dvc("remote", "modify", "storage", option, value)
         workspace.commit("Share data and models")
-
-    def objects(self) -> dict[str, bytes]:
-        """What is stored: content by MD5 sum."""
-        paths = [path for path in self.files.find(self._path) if "/files/md5/" in path]
-        return {"".join(path.split("/")[-2:]): self.files.cat_file(path) for path in paths}
-
-    def path_of(self, md5: str) -> str:
-        """Where `files` has the object."""
-        return f"{self._path}/files/md5/{md5[:2]}/{md5[2:]}"
-
-    @property
-    def _path(self) -> str:
-        """The URL without protocol and, over SSH, host: a bucket or folder."""
-        scheme, _, path = self.url.rpartition("://")
-        return path.removeprefix("127.0.0.1") if scheme == "ssh" else path
-
-
-def folder_remote(folder: Path) -> Remote:
-    """A remote in a local folder."""
-    return Remote(str(folder), LocalFileSystem())
 
 
 class S3Server:
@@ -71,7 +44,6 @@ class S3Server:
         self._dead = False
         handler = werkzeug_app.MotoRequestHandler
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.port}"
         Thread(target=self._server.serve_forever, daemon=True).start()
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -96,36 +68,30 @@ class S3Server:
 
     def remote(self, bucket: str) -> Remote:
         """A remote in a new bucket."""
-        import s3fs
-
+        endpoint = f"http://127.0.0.1:{self._server.port}"
+        create = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")  # noqa: S310
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(create, timeout=60).close()
+        options = {"url": f"s3://{bucket}/digits", "endpointurl": endpoint}
         credentials = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "loopback"}
-        files = s3fs.S3FileSystem(
-            key=credentials["AWS_ACCESS_KEY_ID"],
-            secret=credentials["AWS_SECRET_ACCESS_KEY"],
-            endpoint_url=self.endpoint,
-            config_kwargs={"proxies": {}},
-            use_listings_cache=False,
-        )
-        files.mkdir(bucket)
-        return Remote(f"s3://{bucket}/digits", files, {"endpointurl": self.endpoint}, credentials)
+        return Remote(options, credentials)
 
 
 class SSHServer:
     """OpenSSH's server with keys and a configuration of its own, for the current user."""
 
     def __init__(self, sshd: str, folder: Path) -> None:
-        self.folder, self.port, self.key = folder, free_port(), folder / "key"
-        host_key = folder / "host_key"
-        for path in (self.key, host_key):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path]
+        self._folder, self._port = folder, free_port()
+        for name in ("key", "host_key"):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-        shutil.copy(self.key.with_suffix(".pub"), folder / "authorized_keys")
+        shutil.copy(folder / "key.pub", folder / "authorized_keys")
         config = folder / "sshd_config"
         config.write_text(
             f"""
             ListenAddress 127.0.0.1
-            Port {self.port}
-            HostKey {host_key}
+            Port {self._port}
+            HostKey {folder}/host_key
             PidFile none
             AuthorizedKeysFile {folder}/authorized_keys
             AuthenticationMethods publickey
@@ -140,7 +106,7 @@ class SSHServer:
         self._process = subprocess.Popen(
             [sshd, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL
         )
-        wait_until(lambda: accepts_connections(self.port))
+        wait_until(lambda: accepts_connections(self._port))
 
     def stop(self) -> None:
         self._process.terminate()
@@ -148,15 +114,15 @@ class SSHServer:
 
     def remote(self, name: str) -> Remote:
         """A remote in a new folder."""
-        options = {"port": str(self.port), "user": getpass.getuser(), "keyfile": str(self.key)}
-        return Remote(f"ssh://127.0.0.1{self.folder}/{name}/digits", LocalFileSystem(), options)
-
-
-@contextmanager
-def silent_server() -> Iterator[int]:
-    """The port of a server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
+        return Remote(
+            {
+                "url": f"ssh://127.0.0.1{self._folder}/{name}/digits",
+                "port": str(self._port),
+                "user": getpass.getuser(),
+                "keyfile": f"{self._folder}/key",
+            },
+            environment={},
+        )
 
 
 def free_port() -> int:

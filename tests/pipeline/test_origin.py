@@ -51,7 +51,6 @@ def run_and_edit(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, and edit something while its stage imports Keras."""
     settings = workspace.home / ".keras/keras.json"
-    workspace.home.mkdir(exist_ok=True)
     put_pipe(settings)
     with workspace.start(*command) as process:
         with wait_for_reader(settings, process) as pipe:

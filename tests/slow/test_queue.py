@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import psutil
-
 from tests.conftest import Workspace
 from tests.servers import wait_until
 
@@ -22,23 +20,7 @@ def test_a_queue_trains_what_experiments_share_once_whatever_the_number_of_jobs(
         stderr=subprocess.DEVNULL,
         check=True,
     )
-
-    def status() -> str:
-        return small.dvc("queue", "status").stdout
-
-    def training() -> list[psutil.Process]:
-        folder = str(small.path / ".dvc/tmp/exps")
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "cwd"])
-            if "stages.train_hidden" in (process.info["cmdline"] or [])
-            and (process.info["cwd"] or "").startswith(folder)
-        ]
-
-    wait_until(lambda: bool(training()), 120)
-    # The limit reaches what the queue starts.
-    assert training()[0].environ()["TF_NUM_INTRAOP_THREADS"] == "3"
-    wait_until(lambda: status().count("Success") == 2, 300)
+    wait_until(lambda: small.dvc("queue", "status").stdout.count("Success") == 2, 300)
     for name in small.dvc("exp", "list", "--names-only").stdout.split():
         log = small.dvc("queue", "logs", name).stdout
         assert "Stage 'train_linear' didn't change, skipping" in log
