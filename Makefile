@@ -63,7 +63,7 @@ report: setup ## compare with a revision on a page: make report REV=main
 summary: setup ## the same in Markdown, without pictures: make summary REV=main
 	@python -m tools.report --markdown
 
-compare: setup ## is the difference between two revisions real? make compare REV=main [REV2=workspace]
+compare: setup ## do two revisions really differ? make compare REV=main [REV2=workspace]
 	@python -m tools.compare
 
 leaderboard: setup ## the models of all experiments, best validation accuracy first

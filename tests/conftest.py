@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from stages.lib import datasets, files, paths, runtime
-from tests.servers import Remote, S3Server, SSHServer, sshd
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -41,6 +42,7 @@ SET_BY_OTHERS = (
 RUN_CHANGES = ("params.yaml", "dvc.lock")
 # 1,500 training and 300 test images: enough to learn something in a second.
 SMALL_TRAIN, SMALL_TEST = 1500, 300
+STAGES = ["prepare", "train_linear", "train_hidden", "evaluate"]
 SMALL = {
     "prepare.dataset": "small",
     "prepare.validation_size": 300,
@@ -55,20 +57,20 @@ class Workspace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.home = path.parent / "home"
 
     @property
     def environment(self) -> dict[str, str]:
         """An empty home, only this machine in reach, this interpreter and its programs first."""
-        home = self.path.parent / "home"
-        home.mkdir(exist_ok=True)
+        self.home.mkdir(exist_ok=True)
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(SET_BY_OTHERS)
         }
         nowhere = "http://127.0.0.1:9"
         return kept | {
-            "HOME": str(home),
+            "HOME": str(self.home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_SITE_CACHE_DIR": str(home / "dvc"),
+            "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
             "http_proxy": nowhere,
             "https_proxy": nowhere,
             # What a test serves itself is within reach.
@@ -106,8 +108,31 @@ class Workspace:
 
     def repro(self, *arguments: str) -> list[str]:
         """`dvc repro`; the stages that it ran."""
-        lines = self.dvc("repro", *arguments).stdout.splitlines()
-        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+        return stages_run(self.dvc("repro", *arguments).stdout)
+
+    def make(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """`make`, with the packages of the environment that runs the tests."""
+        done = ("--old-file=setup", "--old-file=setup-dev", "--no-print-directory")
+        return self.run("make", *done, *arguments, **options)
+
+    @contextmanager
+    def start(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """A command in a process group of its own, as a shell starts it; killed at the end."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def set_params(self, **changes: Any) -> None:
         """Change values in params.yaml, as in set_params(**{"prepare.seed": 2})."""
@@ -124,12 +149,6 @@ class Workspace:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
-    def share_through(self, remote: Remote) -> None:
-        """Make it the default remote, for all clones to come."""
-        for option, value in ({"url": remote.url} | remote.options).items():
-            self.dvc("remote", "modify", "storage", option, value)
-        self.commit("Share data and models")
-
     def clone(self, path: Path) -> "Workspace":
         """What Git has of it, in a new folder: no cache, no data, no models."""
         self.run("git", "clone", "--quiet", self.path, path)
@@ -145,11 +164,30 @@ class Workspace:
         paths = [out["path"] for stage in self.lock().values() for out in stage["outs"]]
         return {path: (self.path / path).read_bytes() for path in paths}
 
+    def written(self) -> dict[str, tuple[int, int]]:
+        """What tells whether one of the stages' files has been written, even with the same bytes.
+
+        A temporary file that was left there counts.
+        """
+        status = {
+            path: path.stat()
+            for folder in ("data", "models", "metrics")
+            for path in (self.path / folder).rglob("*")
+            if path.is_file()
+        }
+        return {str(path): (s.st_ino, s.st_mtime_ns) for path, s in status.items()}
+
     def copy(self, folder: Path) -> "Workspace":
         """The same workspace, cache included, in a new folder."""
         target = folder / "digits"
         shutil.copytree(self.path, target, symlinks=True)
         return Workspace(target)
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages that DVC ran, from what it printed."""
+    lines = output.splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
 
 @pytest.fixture(scope="session")
@@ -196,25 +234,26 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
     return make
 
 
-def add_small_dataset(workspace: Workspace) -> None:
-    """The first images of MNIST, as the data set `small`."""
+def cut_from_mnist(start: int = 0) -> bytes:
+    """A data set of 1,500 training and 300 test images of MNIST, from number `start` on."""
     mnist = np.load(ROOT / paths.raw("mnist"))
     counts = (SMALL_TRAIN, SMALL_TRAIN, SMALL_TEST, SMALL_TEST)
-    arrays = {
-        name: mnist[name][:count]
-        for name, count in zip(datasets.Digits._fields, counts, strict=True)
-    }
-    files.write(workspace.path / paths.raw("small"), files.array_bytes(arrays))
+    names = zip(datasets.Digits._fields, counts, strict=True)
+    return files.array_bytes({name: mnist[name][start : start + n] for name, n in names})
 
 
 @pytest.fixture(scope="session")
 def small_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
-    """A finished, committed run on 1,800 images of MNIST. Shared: change only a copy of it."""
+    """A finished, committed run on the data set `small`. Shared: change only a copy of it."""
     workspace = checkout()
-    add_small_dataset(workspace)
+    (workspace.path / paths.raw("small")).write_bytes(cut_from_mnist())
     workspace.set_params(**SMALL)
-    assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
+    done = workspace.dvc("repro")
+    assert stages_run(done.stdout) == STAGES
     workspace.commit("A run on the small data set")
+    # What the first run printed, for the tests: outside the repository.
+    (workspace.path.parent / "stdout").write_text(done.stdout)
+    (workspace.path.parent / "stderr").write_text(done.stderr)
     return workspace
 
 
@@ -228,28 +267,8 @@ def small(small_pipeline: Workspace, tmp_path: Path) -> Workspace:
 def mnist_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
     """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
     workspace = checkout()
-    assert workspace.repro() == ["prepare", "train_linear", "train_hidden", "evaluate"]
+    assert workspace.repro() == STAGES
     return workspace
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A server that speaks the S3 protocol; each test makes a bucket of its own."""
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="session")
-def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """An OpenSSH server that knows one key."""
-    if sshd() is None:
-        pytest.skip("sshd is not installed: apt-get install openssh-server")
-    server = SSHServer(tmp_path_factory.mktemp("ssh"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(scope="session")

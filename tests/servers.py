@@ -1,221 +1,97 @@
-"""Real servers on loopback that tests share data through, start, freeze and kill."""
+"""Servers on loopback that tests share data through."""
 
 import getpass
-import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
 
-import boto3
-import psutil
-import s3fs
-from botocore.config import Config
-from fsspec import AbstractFileSystem
-from fsspec.implementations.local import LocalFileSystem
+from tests.conftest import Workspace
 
 
-@dataclass(frozen=True)
-class Remote:
-    """A place that DVC can push to, and what the test itself sees there."""
+class Remote(NamedTuple):
+    """What `dvc remote modify` has to set, and what DVC's environment has to hold."""
 
-    url: str
-    files: AbstractFileSystem
-    # What else `dvc remote modify` has to set, and what DVC's environment has to hold.
-    options: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str]
+    environment: dict[str, str]
 
-    def objects(self) -> dict[str, bytes]:
-        """What is stored: content by MD5 sum."""
-        paths = [path for path in self.files.find(self._path) if "/files/md5/" in path]
-        return {"".join(path.split("/")[-2:]): self.files.cat_file(path) for path in paths}
-
-    def path_of(self, md5: str) -> str:
-        """Where `files` has the object."""
-        return f"{self._path}/files/md5/{md5[:2]}/{md5[2:]}"
-
-    @property
-    def _path(self) -> str:
-        """The URL without protocol and, over SSH, host: a bucket or folder."""
-        scheme, _, path = self.url.rpartition("://")
-        return path.removeprefix("127.0.0.1") if scheme == "ssh" else path
+    def share(self, workspace: Workspace) -> None:
+        """Make this the default remote of a workspace and its clones to come."""
+        for option, value in self.options.items():
+            workspace.dvc("remote", "modify", "storage", option, value)
+        workspace.commit("Share data and models")
 
 
-S3_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "loopback"}
+class S3Server:
+    """Moto's S3 server, in a thread."""
 
+    def __init__(self) -> None:
+        # Takes seconds to import.
+        from moto.moto_server import werkzeug_app
+        from werkzeug.serving import make_server
 
-class Server:
-    """A program that listens on a free port of 127.0.0.1, in a folder of its own."""
+        self._moto = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
+        self._uploads: Iterator[int] = count()
+        self._most: int | None = None
+        self._dead = False
+        handler = werkzeug_app.MotoRequestHandler
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=handler)
+        Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        """What to run; it stays in the foreground."""
-        raise NotImplementedError
-
-    def environment(self) -> dict[str, str]:
-        """What the program sees of its own besides this process's environment."""
-        return {}
-
-    def start(self) -> None:
-        """Start the program and wait until it accepts connections."""
-        with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                cwd=self.folder,
-                env=os.environ | self.environment(),
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self._accepts)
-
-    def freeze(self) -> None:
-        """From now on the kernel accepts connections, and nobody answers."""
-        for process in self._processes():
-            process.suspend()
-
-    def thaw(self) -> None:
-        """Go on where `freeze` stopped."""
-        for process in self._processes():
-            process.resume()
-
-    def kill(self) -> None:
-        """End the program at once, in the middle of whatever it does."""
-        for process in self._processes():
-            process.kill()
-        self._running().wait()
-
-    def _processes(self) -> list[psutil.Process]:
-        """The program and, as sshd has one for each connection, its children; none if it ended."""
-        if self._running().poll() is not None:
-            return []
-        program = psutil.Process(self._running().pid)
-        return [program, *program.children(recursive=True)]
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "start() comes first"
-        return self._process
-
-    def _accepts(self) -> bool:
-        assert self._running().poll() is None, (self.folder / "log.txt").read_text()
-        with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-class S3Server(Server):
-    """Moto's S3 server. What it has stored outlives `kill`: `start` replays moto's own record.
-
-    Moto holds everything in memory and appends each request to its record before it answers, so
-    an object whose upload was confirmed is there again, as with a server that has a disk.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._record = folder / "requests.jsonl"
-        self._record.touch()
-        self._uploads: list[str] = []
-
-    def command(self) -> list[str]:
-        program = Path(__file__).with_name("s3_server.py")
-        return [sys.executable, str(program), str(self.port), *self._uploads]
-
-    def environment(self) -> dict[str, str]:
-        record = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(self._record)}
-        return record | {"no_proxy": "127.0.0.1"}
-
-    def start(self) -> None:
-        # A line that the kill cut off is a request that was never answered.
-        lines = self._record.read_bytes().splitlines(keepends=True)
-        self._record.write_bytes(b"".join(line for line in lines if line.endswith(b"\n")))
-        super().start()
-        self._ask_moto("recorder/replay-recording")
-
-    def restart(self, uploads: int | None = None) -> None:
-        """Kill it and start it again; it then dies in the middle of the upload after so many."""
-        self.kill()
-        self._uploads = [] if uploads is None else [str(uploads)]
-        self.start()
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "PUT" and next(self._uploads) == self._most:
+            self._dead = True
+        if self._dead:
+            # Werkzeug then closes the connection without an answer.
+            raise ConnectionResetError
+        return self._moto(environ, start_response)  # type: ignore[no-any-return]
 
     @contextmanager
-    def locked(self) -> Iterator[dict[str, str]]:
-        """Within, only these credentials are accepted."""
-        iam = boto3.client(
-            "iam",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=S3_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=S3_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(proxies={}),
-        )
-        iam.create_user(UserName="member")
-        allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-        iam.put_user_policy(
-            UserName="member",
-            PolicyName="share",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
-        )
-        key = iam.create_access_key(UserName="member")["AccessKey"]
-        self._ask_moto("reset-auth", b"0")
+    def dying_after(self, uploads: int) -> Iterator[None]:
+        """Within, it answers nothing any more once so many files have been uploaded."""
+        self._uploads, self._most = count(), uploads
         try:
-            yield {
-                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-            }
+            yield
         finally:
-            self._ask_moto("reset-auth", b"inf")
+            self._most, self._dead = None, False
 
-    def _ask_moto(self, what: str, data: bytes = b"") -> None:
-        request = urllib.request.Request(  # noqa: S310
-            f"{self.endpoint}/moto-api/{what}", data, {"Content-Type": "text/plain"}
-        )
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        direct.open(request, timeout=60).close()
+    def stop(self) -> None:
+        self._server.shutdown()
 
     def remote(self, bucket: str) -> Remote:
         """A remote in a new bucket."""
-        files = s3fs.S3FileSystem(
-            key=S3_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            secret=S3_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            endpoint_url=self.endpoint,
-            config_kwargs={"proxies": {}},
-            use_listings_cache=False,
-        )
-        files.mkdir(bucket)
-        options = {"endpointurl": self.endpoint}
-        return Remote(f"s3://{bucket}/digits", files, options, S3_CREDENTIALS)
+        endpoint = f"http://127.0.0.1:{self._server.port}"
+        create = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")  # noqa: S310
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(create, timeout=60).close()
+        options = {"url": f"s3://{bucket}/digits", "endpointurl": endpoint}
+        credentials = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "loopback"}
+        return Remote(options, credentials)
 
 
-class SSHServer(Server):
-    """An OpenSSH server with a host key and a configuration of its own, for the current user."""
+class SSHServer:
+    """OpenSSH's server with keys and a configuration of its own, for the current user."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.key = folder / "key"
-        host_key = folder / "host_key"
-        for path in (self.key, host_key):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path],
-                check=True,
-                stdin=subprocess.DEVNULL,
-            )
-        shutil.copy(self.key.with_suffix(".pub"), folder / "authorized_keys")
-        (folder / "sshd_config").write_text(
+    def __init__(self, sshd: str, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        for name in ("key", "host_key"):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        shutil.copy(folder / "key.pub", folder / "authorized_keys")
+        config = folder / "sshd_config"
+        config.write_text(
             f"""
             ListenAddress 127.0.0.1
-            Port {self.port}
-            HostKey {host_key}
+            Port {self._port}
+            HostKey {folder}/host_key
             PidFile none
             AuthorizedKeysFile {folder}/authorized_keys
             AuthenticationMethods publickey
@@ -224,45 +100,41 @@ class SSHServer(Server):
             Subsystem sftp internal-sftp
             """
         )
-
-    def command(self) -> list[str]:
-        # sshd wants to be called by its whole path.
-        return [str(sshd()), "-D", "-e", "-f", str(self.folder / "sshd_config")]
-
-    def start(self) -> None:
         if os.geteuid() == 0:
-            # Where sshd, run by root, shuts away what it has not authenticated yet; otherwise the
-            # system's own service makes it.
+            # Run by root, sshd needs this folder; usually the system's own service makes it.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        super().start()
+        self._process = subprocess.Popen(
+            [sshd, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: accepts_connections(self._port))
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
 
     def remote(self, name: str) -> Remote:
         """A remote in a new folder."""
-        options = {
-            "port": str(self.port),
-            "user": getpass.getuser(),
-            "keyfile": str(self.key),
-        }
-        return Remote(f"ssh://127.0.0.1{self.folder}/{name}/digits", LocalFileSystem(), options)
-
-
-def sshd() -> Path | None:
-    """OpenSSH's server, where it is installed."""
-    found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    return Path(found) if found else None
-
-
-def folder_remote(folder: Path) -> Remote:
-    """A remote in a local folder."""
-    return Remote(str(folder), LocalFileSystem())
+        return Remote(
+            {
+                "url": f"ssh://127.0.0.1{self._folder}/{name}/digits",
+                "port": str(self._port),
+                "user": getpass.getuser(),
+                "keyfile": f"{self._folder}/key",
+            },
+            environment={},
+        )
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def accepts_connections(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:

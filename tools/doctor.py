@@ -166,7 +166,9 @@ def _pipeline() -> Finding:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["dvc repro --dry failed"]
-        return PROBLEM, "pipeline", lines[-1].removeprefix("ERROR: ")
+        # Of an invalid dvc.yaml, DVC says so in the first line, and shows the place after it.
+        line = next((line for line in lines if line.startswith("ERROR: ")), lines[0])
+        return PROBLEM, "pipeline", line.removeprefix("ERROR: ")
     stages = [line.split("'")[1] for line in done.stdout.splitlines() if "Running stage" in line]
     return OK, "pipeline", f"dvc repro will run {', '.join(stages) or 'nothing'}"
 

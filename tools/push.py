@@ -19,7 +19,8 @@ def main() -> None:
             used = repo.used_objs(used_run_cache=runs)
             pushed, failed = repo.cloud.push(used[None])
     except DvcException as error:
-        raise UserError(redact(" ".join(str(error).split()))) from None
+        # Of an invalid dvc.yaml, only the cause says what it is about.
+        raise UserError(redact(" ".join(str(error.__cause__ or error).split()))) from None
     if failed:
         raise UserError(f"{len(failed)} files were not pushed; to continue: make push")
     print(f"{len(pushed)} files pushed, and the records of {len(runs)} runs")

@@ -1,49 +1,58 @@
-"""What `make` does beyond `dvc repro`: the way out where MNIST is out of reach."""
+"""The Makefile's targets, and what reaches a shell through them."""
 
-import json
+import re
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import Workspace
+import pytest
 
-SENTENCE = "MNIST is out of reach"
-
-
-def test_without_mnist_the_shipped_digits_are_used_and_the_way_back_is_told(
-    checkout: Callable[[], Workspace],
-) -> None:
-    workspace = checkout()
-    # As on a newcomer's machine, Git knows nobody here.
-    names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
-    nobody = ["env", *(f"--unset={name}" for name in names)]
-    done = workspace.run(*nobody, sys.executable, "-m", "tools.run")
-    assert SENTENCE in done.stdout
-    assert "put mnist.npz into data/raw/" in done.stdout
-    assert "Traceback" not in done.stderr
-    scores = json.loads((workspace.path / "metrics/hidden.json").read_text())
-    assert scores["test"]["accuracy"] > 0.8
-    predictions = (workspace.path / "metrics/predictions/hidden.csv").read_text().splitlines()
-    assert len(predictions) == 1 + 297
-    # Again: everything is there.
-    again = workspace.run(sys.executable, "-m", "tools.run")
-    assert SENTENCE not in again.stdout
-    assert "up to date" in again.stdout
+from tests.conftest import ROOT, Workspace
 
 
-def test_with_mnist_at_hand_the_pipeline_itself_runs(small: Workspace, mnist_file: Path) -> None:
-    half = {"prepare.dataset": "mnist", "prepare.validation_size": 30_000}
-    small.set_params(**half, **{"train_linear.epochs": 1, "train_hidden.epochs": 1})
-    shutil.copy(mnist_file, small.path / "data/raw/mnist.npz")
-    done = small.run(sys.executable, "-m", "tools.run")
-    assert SENTENCE not in done.stdout
-    assert "mnist: 30000 images to train on, 30000 to validate, 10000 to test" in done.stdout
+def test_help_lists_every_target(small_pipeline: Workspace) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", makefile, re.MULTILINE)
+    assert targets
+    lines = small_pipeline.make("help").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == targets[1].replace("\\", "").split()
+    assert max(map(len, lines)) <= 100
 
 
-def test_a_mistake_is_not_taken_for_a_missing_dataset(small: Workspace) -> None:
-    small.set_params(**{"prepare.dataset": "mnist", "evaluate.examples": 0})
-    done = small.run(sys.executable, "-m", "tools.run", status=1)
-    assert done.stderr == (
-        "error: params.yaml: evaluate.examples is 0; must be a whole number from 1 to 100\n"
-    )
+@pytest.mark.parametrize("target", ["report REV", "summary REV", "compare REV", "dataset NAME"])
+def test_a_name_never_reaches_a_shell(small_pipeline: Workspace, target: str) -> None:
+    name, variable = target.split()
+    malicious = "$(shell touch pwned1)x\";touch pwned2;'`touch pwned3`$$(touch pwned4)"
+    by_option = small_pipeline.make(name, f"{variable}={malicious}", status=2)
+    by_environment = small_pipeline.make(name, env={variable: malicious}, status=2)
+    for done in (by_option, by_environment):
+        assert [line[:7] for line in done.stderr.splitlines()] == ["error: ", "make: *"]
+    assert not list(small_pipeline.path.glob("pwned*"))
+
+
+@pytest.mark.parametrize("broken", ["stages: [\n", "stages:\n  prepare: 5\n"])
+def test_push_with_a_broken_dvc_yaml(small: Workspace, broken: str) -> None:
+    (small.path / "dvc.yaml").write_text(broken)
+    line, _ = small.make("push", status=2).stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "dvc.yaml" in line
+
+
+def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:
+    url = "https://me:se@cret:word@127.0.0.1:9/digits"
+    small.dvc("remote", "modify", "--local", "storage", "url", url)
+    said = [small.make("doctor").stdout, small.make("push", status=2).stderr]
+    for text in said:
+        assert "se@cret" not in text
+        assert "word" not in text
+        assert "Traceback" not in text
+    # Nor does Git see it.
+    assert small.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_clean_leaves_what_the_pipeline_wrote(small: Workspace, tmp_path: Path) -> None:
+    (small.path / ".venv").mkdir()
+    shutil.copy2(small.path / "params.yaml", tmp_path)
+    before = small.written()
+    small.make("clean")
+    assert not (small.path / ".venv").exists()
+    assert small.written() == before

@@ -1,70 +1,104 @@
-"""What one clone pushes, others pull: over a folder beside them, over S3 and over SSH."""
+"""The default remote, ~/dvc-storage/digits: what one clone pushes, others need not run."""
 
-import sys
-from pathlib import Path
+import secrets
+import shutil
 
 import pytest
 
-from tests.conftest import SMALL, Workspace
-from tests.servers import S3Server, SSHServer, folder_remote
+from tests.conftest import Workspace
 
-FEW = {"evaluate.examples": 10}
-EXAMPLES = Path("metrics/figures/examples.png")
+EXAMPLES = "metrics/figures/examples.png"
 
 
-@pytest.fixture(scope="session")
-def published(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A finished run, and another in DVC's records, which draws fewer examples. Change a copy."""
-    workspace = small_pipeline.copy(tmp_path_factory.mktemp("published"))
-    workspace.set_params(**FEW)
-    assert workspace.repro() == ["evaluate"]
+@pytest.fixture(scope="module")
+def origin(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A clone of a bare Git repository, ../hub, with a second run: the experiment `few`."""
+    workspace = small_pipeline.copy(tmp_path_factory.mktemp("shared"))
+    workspace.run("git", "clone", "--quiet", "--bare", ".", "../hub")
+    workspace.run("git", "remote", "add", "origin", "../hub")
+    workspace.dvc("exp", "run", "--name", "few", "-S", "evaluate.examples=10")
     workspace.run("git", "restore", ".")
     workspace.dvc("checkout")
     return workspace
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3", "ssh"])
-def test_nothing_is_run_twice(
-    published: Workspace, kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    a = published.copy(tmp_path)
-    if kind == "folder":
-        # As .dvc/config has it: beside the clones.
-        remote = folder_remote(tmp_path / "dvc-storage")
-    else:
-        server: S3Server | SSHServer = request.getfixturevalue(f"{kind}_server")
-        remote = server.remote("round-trip")
-        a.share_through(remote)
-    shared = remote.environment
-    a.dvc("push", "--run-cache", env=shared)
-    assert a.run("git", "status", "--porcelain").stdout == ""
+@pytest.fixture
+def shared(origin: Workspace) -> Workspace:
+    """The same, with an empty remote; other clones are made beside it and share its home."""
+    shutil.rmtree(origin.home / "dvc-storage", ignore_errors=True)
+    for name in ("b", "consumer"):
+        shutil.rmtree(origin.path.parent / name, ignore_errors=True)
+    return origin
 
-    b = a.clone(tmp_path / "b")
-    b.dvc("pull", "--run-cache", env=shared)
-    assert b.outputs() == a.outputs()
-    assert b.repro() == []
 
-    if kind == "folder":
-        # Of a commit that is not checked out, DVC takes a relative path from the top of the disk.
-        for clone in (a, b):
-            clone.dvc("remote", "modify", "--local", "storage", "url", remote.url)
-    before = b.outputs()
-    hub = tmp_path / "hub"
-    b.run("git", "clone", "--quiet", "--bare", a.path, hub)
-    a.dvc("exp", "run", "--name", "few", "-S", "evaluate.examples=10")
-    a.dvc("exp", "push", str(hub), "few", env=shared)
-    b.dvc("exp", "pull", str(hub), "few", env=shared)
-    b.dvc("exp", "apply", "few", env=shared)
+def clone(shared: Workspace) -> Workspace:
+    b = Workspace(shared.path.parent / "b")
+    shared.run("git", "clone", "--quiet", "../hub", b.path)
+    return b
+
+
+def test_an_experiment_travels_with_its_files(shared: Workspace) -> None:
+    shared.dvc("exp", "push", "origin", "few")
+    b = clone(shared)
+    b.dvc("exp", "pull", "origin", "few")
+    b.dvc("exp", "apply", "few")
     assert "examples: 10 " in (b.path / "params.yaml").read_text()
-    assert b.outputs() == a.outputs() != before
-    assert (b.path / EXAMPLES).read_bytes() in remote.objects().values()
+    outputs = b.outputs()
+    assert outputs.pop(EXAMPLES) != (shared.path / EXAMPLES).read_bytes()
+    assert outputs.items() <= shared.outputs().items()
     assert b.repro() == []
 
-    # What C has in Git is another run; then it asks for what A has run, to the last file.
-    a.run(sys.executable, "-m", "tools.push", env=shared)
-    c = a.clone(tmp_path / "c")
-    c.run("git", "restore", "--source", ":/The repository as it is", "params.yaml", "dvc.lock")
-    c.set_params(**SMALL)
-    done = c.dvc("repro", "--pull", env=shared)
-    assert "Running stage" not in done.stdout
-    assert c.outputs() == before
+
+def test_all_branches(shared: Workspace) -> None:
+    shared.dvc("exp", "branch", "few", "fewer")
+    shared.run("git", "push", "--quiet", "origin", "fewer")
+    shared.dvc("push", "--all-branches")
+    b = clone(shared)
+    b.run("git", "branch", "--quiet", "fewer", "origin/fewer")
+    b.dvc("fetch", "--all-branches")
+    # From here on, everything is in the cache.
+    shutil.rmtree(shared.home / "dvc-storage")
+    b.dvc("checkout")
+    assert b.outputs() == shared.outputs()
+    b.run("git", "switch", "--quiet", "fewer")
+    b.dvc("checkout")
+    assert (b.path / EXAMPLES).read_bytes() != (shared.path / EXAMPLES).read_bytes()
+
+
+def test_a_model_without_a_clone(shared: Workspace) -> None:
+    shared.dvc("push")
+    assert shared.run("git", "status", "--porcelain").stdout == ""
+    shared.run("git", "tag", "--annotate", "--message", "First", "linear@v1.0.0")
+    shared.run("git", "push", "--quiet", "origin", "linear@v1.0.0")
+    consumer = Workspace(shared.path.parent / "consumer")
+    consumer.path.mkdir()
+    consumer.dvc("artifacts", "get", "../hub", "linear", "--rev", "v1.0.0", "-o", "linear.keras")
+    consumer.dvc("get", "../hub", "models/hidden.keras", "--rev", "linear@v1.0.0")
+    for name in ("linear", "hidden"):
+        got = (consumer.path / f"{name}.keras").read_bytes()
+        assert got == (shared.path / f"models/{name}.keras").read_bytes()
+
+
+def test_what_was_pushed_is_run_nowhere_else(shared: Workspace) -> None:
+    """Even a run that no commit of the clone has: `make push` sends all that DVC remembers."""
+    done = shared.make("push")
+    assert "files pushed, and the records of 5 runs" in done.stdout
+    b = clone(shared)
+    b.set_params(**{"evaluate.examples": 10})
+    assert b.repro("--pull") == []
+    assert b.lock()["evaluate"]["params"]["params.yaml"]["evaluate"] == {"examples": 10}
+
+
+def test_credentials_stay_out_of_git_and_of_messages(small: Workspace) -> None:
+    secret = secrets.token_hex(20)
+    small.dvc("remote", "add", "--local", "--force", "storage", "s3://nowhere/digits")
+    small.dvc("remote", "modify", "--local", "storage", "secret_access_key", secret)
+    assert small.run("git", "status", "--porcelain").stdout == ""
+    done = small.dvc("repro", "--verbose")
+    assert secret not in done.stdout + done.stderr
+    holding = [
+        path
+        for path in small.path.rglob("*")
+        if path.is_file() and secret.encode() in path.read_bytes()
+    ]
+    assert holding == [small.path / ".dvc/config.local"]

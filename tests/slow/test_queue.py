@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import psutil
-
 from tests.conftest import Workspace
 from tests.servers import wait_until
 
@@ -22,23 +20,7 @@ def test_a_queue_trains_what_experiments_share_once_whatever_the_number_of_jobs(
         stderr=subprocess.DEVNULL,
         check=True,
     )
-
-    def status() -> str:
-        return small.dvc("queue", "status").stdout
-
-    def training() -> list[psutil.Process]:
-        folder = str(small.path / ".dvc/tmp/exps")
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "cwd"])
-            if "stages.train_hidden" in (process.info["cmdline"] or [])
-            and (process.info["cwd"] or "").startswith(folder)
-        ]
-
-    wait_until(lambda: bool(training()), 120)
-    # The limit reaches what the queue starts.
-    assert training()[0].environ()["TF_NUM_INTRAOP_THREADS"] == "3"
-    wait_until(lambda: status().count("Success") == 2, 300)
+    wait_until(lambda: small.dvc("queue", "status").stdout.count("Success") == 2, 300)
     for name in small.dvc("exp", "list", "--names-only").stdout.split():
         log = small.dvc("queue", "logs", name).stdout
         assert "Stage 'train_linear' didn't change, skipping" in log
@@ -46,8 +28,9 @@ def test_a_queue_trains_what_experiments_share_once_whatever_the_number_of_jobs(
 
     board = small.run(sys.executable, "-m", "tools.leaderboard").stdout.splitlines()
     assert sum(line.startswith("linear") for line in board) == 1
-    eight = next(line.split() for line in board if line.split()[4:5] == ["8"])
-    assert eight[7] == "2"
+    header = next(line.split() for line in board if "units" in line)
+    rows = [dict(zip(header, line.split(), strict=False)) for line in board]
+    assert [row["seeds"] for row in rows if row.get("units") == "8"] == ["2"]
 
     # One after the other, without a queue: the same models.
     small.dvc("exp", "run", "--name", "alone", "-S", "train_hidden.units=8")
