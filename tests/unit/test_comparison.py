@@ -160,11 +160,19 @@ ACCURACIES = st.lists(st.integers(0, 1000).map(lambda count: count / 1000), min_
 def test_welch_agrees_with_scipy(first: list[float], second: list[float]) -> None:
     result = comparison.welch(first, second)
     assert result.gain == pytest.approx(np.mean(second) - np.mean(first), abs=1e-12)
-    if len(set(first)) > 1 or len(set(second)) > 1:
+    # SciPy warns of a sample that does not vary.
+    if len(set(first)) > 1 and len(set(second)) > 1:
         expected = scipy.stats.ttest_ind(second, first, equal_var=False)
         interval = expected.confidence_interval()
         assert result.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
         assert result.ci95 == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+def test_welch_where_one_setting_does_not_vary() -> None:
+    # What is left is the t-test of one sample against a value.
+    varied = [0.5, 0.25, 0.75, 0.5, 1.0]
+    result = comparison.welch([0.25, 0.25], varied)
+    assert result.p == pytest.approx(scipy.stats.ttest_1samp(varied, 0.25).pvalue)
 
 
 def test_seeds_that_all_give_the_same_accuracy_tell_nothing() -> None:
