@@ -1,0 +1,79 @@
+"""The models' answers."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from handwriting.preprocess import SIDE
+from stages.lib import files, metrics, model_files, params, paths, runtime, splits
+from stages.lib.errors import UserError
+from stages.lib.model_files import Layer
+
+# XLA compiles once for each number of images, so all calls pass the same number.
+BATCH = 100
+
+# From images uint8 (n, 28, 28) to each model's probabilities float64 (n, 10).
+Recognizer = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+def read(rev: str = "") -> dict[str, list[Layer]]:
+    """The layers of both models: of a Git revision, through DVC, or else of the workspace.
+
+    Raises UserError if there is no such revision, or no usable model of it on this machine and on
+    the DVC remote.
+    """
+    content = _at_revision(rev) if rev else _in_workspace()
+    source = f"{rev}:" if rev else ""
+    return {
+        name: model_files.parse(content[name], f"{source}{paths.model(name)}", name, SIDE**2)
+        for name in paths.MODELS
+    }
+
+
+def start(layers: Mapping[str, list[Layer]], batch: int = BATCH) -> Recognizer:
+    """Start TensorFlow; return a function that gives the probabilities of each model.
+
+    It is compiled for `batch` images at a time; more are divided.
+    """
+    runtime.start(params.load(params.Runtime).portable)
+    from stages.lib import models
+
+    logits = {name: models.compiled_logits(found) for name, found in layers.items()}
+
+    def recognize(images: np.ndarray) -> dict[str, np.ndarray]:
+        n = len(images)
+        padded = np.zeros((-(-n // batch), batch, SIDE, SIDE), np.uint8)
+        padded.reshape(-1, SIDE, SIDE)[:n] = images
+        return {
+            name: np.concatenate([metrics.softmax(of(splits.scale(part))) for part in padded])[:n]
+            for name, of in logits.items()
+        }
+
+    return recognize
+
+
+def _in_workspace() -> dict[str, bytes]:
+    try:
+        return {name: files.read(paths.model(name)) for name in paths.MODELS}
+    except UserError as error:
+        raise UserError(f"{error}; get it with dvc pull, or train it with dvc repro") from None
+
+
+def _at_revision(rev: str) -> dict[str, bytes]:
+    # DVC takes a second to import.
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from dvc.scm import RevError
+
+    content = {}
+    for name in paths.MODELS:
+        try:
+            content[name] = dvc.api.read(str(paths.model(name)), rev=rev, mode="rb")
+        except RevError:
+            raise UserError(f"{rev}: no such revision; git branch and git log list them") from None
+        except (DvcException, OSError) as error:
+            raise UserError(
+                f"{rev}:{paths.model(name)}: not on this machine ({files.first_line(error)}); "
+                "get it with dvc fetch --all-branches, or dvc exp apply and dvc repro"
+            ) from None
+    return content
