@@ -16,7 +16,7 @@ from stages.lib.errors import UserError
 from stages.lib.files import first_line
 from stages.lib.run import run_main
 from sweep import grid, repository
-from tools import leaderboard
+from tools import leaderboard, runs
 from tools.secrets import redact
 
 try:
@@ -55,7 +55,7 @@ def main() -> None:
     if names:
         # The metrics are in Git. Data and models stay in the DVC remote.
         repository.run("dvc", "exp", "pull", "--force", "--no-cache", arguments.git_remote, *names)
-    print(f"\n{leaderboard.leaderboard(leaderboard.exp_show([]))}")
+    print(f"\n{leaderboard.leaderboard(runs.models())}")
     if failed:
         raise UserError(f"{failed} of {len(wanted)} experiments failed")
 

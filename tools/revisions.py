@@ -90,7 +90,7 @@ def parse_lock(content: bytes) -> dict[str, Any] | None:
     try:
         # Ten times faster than ruamel.yaml; there may be hundreds to read.
         found = yaml.load(content, yaml.CSafeLoader)["stages"]
-    except (yaml.YAMLError, TypeError, KeyError):
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
