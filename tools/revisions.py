@@ -89,7 +89,7 @@ def parse_lock(content: bytes) -> dict[str, Any] | None:
     """The stages in the content of a dvc.lock; None if that is something else."""
     try:
         # Ten times faster than ruamel.yaml; there may be hundreds to read.
-        found = yaml.load(content, yaml.CSafeLoader)["stages"]
+        found = yaml.CSafeLoader(content).get_single_data()["stages"]
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
         return None
     return found if isinstance(found, dict) else None
