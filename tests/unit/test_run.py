@@ -41,11 +41,6 @@ def test_a_bug_keeps_its_traceback() -> None:
         run.run_main(lambda: print(1 // 0))
 
 
-def test_standard_error_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", None)
-    run.run_main(lambda: print("to nobody", file=sys.stderr))
-
-
 def test_a_python_without_the_packages_says_so() -> None:
     """As when `python` on the path is not the environment's; -S leaves out its packages."""
     command = [sys.executable, "-S", "-m", "stages.prepare"]
