@@ -82,27 +82,17 @@ def test_what_would_stop_the_pipeline(small: Workspace) -> None:
     assert said["pipeline"] == "PROBLEM './dvc.yaml' validation failed."
 
 
-@pytest.mark.parametrize("kind", ["a folder", "a link to itself", "unreadable"])
-def test_a_params_yaml_that_cannot_be_read(small: Workspace, kind: str) -> None:
-    path, python = small.path / "params.yaml", [sys.executable]
-    if kind == "unreadable":
-        if not shutil.which("setpriv"):
-            pytest.skip("setpriv is not installed")
-        path.chmod(0)
-        # Root may read everything unless it gives that up.
-        python = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *python]
-    else:
-        path.unlink()
-        path.mkdir() if kind == "a folder" else path.symlink_to(path.name)
-    said = doctor(small, *python, problems="params pipeline")
-    assert "params.yaml" in said["params"]
+def test_a_params_yaml_that_is_a_link_to_itself(small: Workspace) -> None:
+    path = small.path / "params.yaml"
+    path.unlink()
+    path.symlink_to(path.name)
+    assert "params.yaml" in doctor(small, problems="params pipeline")["params"]
 
 
 def test_a_damaged_data_file_and_a_full_disk(small: Workspace, tmp_path: Path) -> None:
     (small.path / "data/raw/small.npz").write_bytes(b"damaged")
     shutil.rmtree(small.path / ".dvc/cache")
     (small.path / "data/raw/mnist.npz").unlink()
-    shutil.rmtree(small.path / ".git")
     with small_disk(tmp_path / "disk"):
         said = doctor(small.copy(tmp_path / "disk"), problems="data disk")
     assert "data/raw/small.npz: not a usable .npz file" in said["data"]

@@ -1,6 +1,5 @@
 """The default remote, ~/dvc-storage/digits: what one clone pushes, others need not run."""
 
-import secrets
 import shutil
 
 import pytest
@@ -87,18 +86,3 @@ def test_what_was_pushed_is_run_nowhere_else(shared: Workspace) -> None:
     b.set_params(**{"evaluate.examples": 10})
     assert b.repro("--pull") == []
     assert b.lock()["evaluate"]["params"]["params.yaml"]["evaluate"] == {"examples": 10}
-
-
-def test_credentials_stay_out_of_git_and_of_messages(small: Workspace) -> None:
-    secret = secrets.token_hex(20)
-    small.dvc("remote", "add", "--local", "--force", "storage", "s3://nowhere/digits")
-    small.dvc("remote", "modify", "--local", "storage", "secret_access_key", secret)
-    assert small.run("git", "status", "--porcelain").stdout == ""
-    done = small.dvc("repro", "--verbose")
-    assert secret not in done.stdout + done.stderr
-    holding = [
-        path
-        for path in small.path.rglob("*")
-        if path.is_file() and secret.encode() in path.read_bytes()
-    ]
-    assert holding == [small.path / ".dvc/config.local"]
