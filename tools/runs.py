@@ -94,11 +94,11 @@ def models() -> list[Model]:
 def _contents(files: Sequence[Path]) -> Iterator[tuple[str, list[bytes]]]:
     """The name of every run that Git has, and the contents of the files; b"": no such file."""
     commits = _commits()
-    wanted = "".join(f"{commit}:{path}\n" for commit, _ in commits for path in files)
+    wanted = "".join(f"{commit}:{path}\n" for commit in commits for path in files)
     answers = io.BytesIO(
         revisions.git("cat-file", "--batch", stdin=wanted).encode(errors="surrogateescape")
     )
-    for _, run in commits:
+    for run in commits.values():
         contents = []
         for _ in files:
             # "<id> blob <size>", the content, a line end; or "<what was asked for> missing".
@@ -107,8 +107,8 @@ def _contents(files: Sequence[Path]) -> Iterator[tuple[str, list[bytes]]]:
         yield run, contents
 
 
-def _commits() -> list[tuple[str, str]]:
-    """Commit and name of branches and tags, of experiments, and of changes to dvc.lock."""
+def _commits() -> dict[str, str]:
+    """Commits and their names: branches, tags, experiments, and where dvc.lock was changed."""
     tips = revisions.git(
         *("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)"),
         *("refs/heads", "refs/tags", "refs/remotes"),
@@ -117,8 +117,12 @@ def _commits() -> list[tuple[str, str]]:
         *("log", "--full-history", "--format=%H %h", "--branches", "--tags", "--remotes"),
         *("--glob=refs/exps", "HEAD", "--", str(revisions.LOCK)),
     )
-    return [
+    named = [
         *((line[:40], line[41:]) for line in tips.splitlines() if not line.endswith("/HEAD")),
         *revisions.experiments(),
         *((line[:40], line[41:]) for line in changes.splitlines()),
     ]
+    names: dict[str, str] = {}
+    for commit, name in named:
+        names.setdefault(commit, name)
+    return names

@@ -92,6 +92,12 @@ def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds(
     assert len({model.settings for model in found}) == 3
 
 
+def test_a_model_that_other_code_trains_alike_counts_once(commit: Callable[..., str]) -> None:
+    commit()
+    commit(train=TRAIN | {"deps": [{"path": "b.py", "md5": "a comment more"}]})
+    assert len(runs.models()) == 1
+
+
 @pytest.mark.parametrize(
     ("prepare", "train", "metrics"),
     [
