@@ -124,8 +124,10 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
 
 
 def test_nothing_differs_and_tensorflow_is_not_imported(branched: Workspace) -> None:
+    # An annotated tag is an object of its own.
+    branched.run("git", "tag", "--message", "as it is", "v1", "wide")
     script = "import sys; from tools import compare; compare.main(); print(*sys.modules)"
-    *lines, modules = branched.run("python", "-c", script, env={"REV": "HEAD"}).stdout.splitlines()
+    *lines, modules = branched.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
     assert "what differs: nothing" in lines[2]
     assert ["identical predictions" in line for line in lines[3:]] == [False, True, False, True]
     assert "tools.compare" in modules.split()
@@ -181,7 +183,10 @@ def test_settings_are_compared_over_seeds(sampled: Workspace) -> None:
 
 
 def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
-    text = compare(sampled, "main", "wide~5")
+    # As DVC names an experiment.
+    base = sampled.run("git", "rev-parse", "main").stdout.strip()
+    sampled.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/second-seed", "wide~5")
+    text = compare(sampled, "main", "second-seed")
     assert "what differs: train_hidden.seed 1 -> 2" in text
     assert "over seeds: nothing but the seed differs" in text
 
