@@ -133,13 +133,13 @@ def _ink(brightness: np.ndarray) -> np.ndarray:
     dark = _paper(brightness) - brightness
     noise = STD_BY_MAD * float(np.median(np.abs(dark[::4, ::4])))
     least = max(LEAST_CONTRAST, LEAST_CONTRAST_TO_NOISE * noise)
-    ink = max(dark, -dark, key=lambda ink: float(ink[ink > least].sum()))
-    found = ink[ink > least]
+    contrast = max(dark, -dark, key=lambda side: float(side[side > least].sum()))
+    found = contrast[contrast > least]
     if not found.size:
         raise _RefusedError(NO_DIGIT)
-    # A line is half as strong at its edges as inside.
-    inside = float(np.percentile(found, 75))
-    return np.clip(2 * ink / inside - 0.5, 0, 1)
+    # At its edges, a line has half the contrast that it has inside.
+    ink: np.ndarray = np.clip(2 * contrast / np.float32(np.percentile(found, 75)) - 0.5, 0, 1)
+    return ink
 
 
 def _paper(brightness: np.ndarray) -> np.ndarray:
@@ -228,7 +228,7 @@ def _spread(values: np.ndarray, reach: int) -> np.ndarray:
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]
         margin[axis] = (reach, reach)
-        windows = sliding_window_view(np.pad(values, margin), 2 * reach + 1, axis=axis)
+        windows: np.ndarray = sliding_window_view(np.pad(values, margin), 2 * reach + 1, axis=axis)
         values = windows.max(axis=-1)
     return values
 
