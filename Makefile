@@ -10,14 +10,17 @@ export UV_SYSTEM_CERTS ?= 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode -c requirements.lock -r pyproject.toml
 
-# These reach the tools through the environment and never a command line: a branch may be called
-# `x";id;"`.
-REV ?= HEAD
-REV2 ?= workspace
-override REV := $(value REV)
-override REV2 := $(value REV2)
-override NAME := $(value NAME)
-export REV REV2 NAME
+# These reach the tools through the environment, as they were typed, and never a command line: a
+# branch may be called `x";id;"` or `$(shell id)`.
+ifdef REV
+override export REV := $(value REV)
+endif
+ifdef REV2
+override export REV2 := $(value REV2)
+endif
+ifdef NAME
+override export NAME := $(value NAME)
+endif
 
 .DEFAULT_GOAL := run
 .PHONY: run setup setup-dev result report summary compare leaderboard try notebook dataset push \
@@ -57,7 +60,7 @@ $(VENV)/.setup-%: $(VENV)/.setup
 result: setup ## show the result again
 	@python -m tools.result
 
-report: setup ## compare with a revision on a page: make report REV=main
+report: setup ## compare with a revision, by default HEAD, on a page: make report REV=main
 	@python -m tools.report
 
 summary: setup ## the same in Markdown, without pictures: make summary REV=main
