@@ -63,6 +63,8 @@ def test_the_same_model_has_the_same_bytes_at_another_time(
     monkeypatch.setattr(time, "time", lambda: 1e9)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
     assert stage_file(name) == now
+    # A memory address, which differs from process to process.
+    assert b"shared_object_id" not in entries(now)[CONFIG]
 
 
 @pytest.mark.parametrize("name", ["linear", "hidden"])
