@@ -7,11 +7,20 @@ from typing import IO
 import psutil
 
 from tests.conftest import Workspace
+from tests.servers import wait_until
 
 
 def wait_for_epoch(output: IO[str] | None) -> None:
     assert output
     assert any(line.startswith("epoch 1/1000") for line in output)
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether or not its parent has taken note."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_ctrl_c_and_a_killed_dvc_leave_no_model(
@@ -36,8 +45,7 @@ def test_ctrl_c_and_a_killed_dvc_leave_no_model(
         started = psutil.Process(dvc.pid).children(recursive=True)
         dvc.kill()
         # Otherwise it would go on for a minute, and write into the results of the next run.
-        _, alive = psutil.wait_procs(started, timeout=60)
-    assert alive == []
+        wait_until(lambda: all(ended(process) for process in started))
     assert not (small.path / "models/linear.keras").exists()
 
     small.run("git", "restore", "params.yaml")

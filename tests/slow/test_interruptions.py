@@ -100,7 +100,7 @@ def test_ctrl_c_is_a_line_while_keras_is_imported(small: Workspace) -> None:
     ("file", "left", "message"),
     [
         ("dvc.lock", "", "dvc.lock"),
-        ("dvc.lock", "schema: '2.0'\nstages:\n  prepare:\n    cmd: py", "dvc.lock"),
+        ("dvc.lock", "schema: '2.0'\nstages:\n  prepare:\n    deps:\n    - path", "dvc.lock"),
         (".dvc/tmp/rwlock", "", "Unable to read RWLock-file '.dvc/tmp/rwlock'"),
         (
             ".dvc/tmp/rwlock",
