@@ -59,6 +59,9 @@ def recognize_pictures(arguments: list[str]) -> None:
     label = collection.parse_label(options.label) if options.keep else 0
     if options.save:
         _check_apart(options.save, options.pictures)
+    for folder in filter(None, (options.save, options.keep)):
+        # Fails before the models start.
+        folder.mkdir(parents=True, exist_ok=True)
     layers = recognize.read(options.rev)
 
     recognizer = None
@@ -148,6 +151,8 @@ def _read(path: Path) -> np.ndarray | UserError:
         return preprocess.digit(content, _printable(path))
     except UserError as error:
         return error
+    except FileNotFoundError:
+        return UserError(f"{_printable(path)}: no such file")
     except OSError as error:
         return UserError(f"{_printable(path)}: {error.strerror}")
 

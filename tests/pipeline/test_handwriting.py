@@ -1,0 +1,153 @@
+"""`python -m handwriting`, on the models of a finished run."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handwriting.__main__ import main
+from stages.lib import datasets
+from stages.lib.run import run_main
+from tests.conftest import Workspace
+from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
+
+
+def handwriting(
+    workspace: Workspace, *arguments: str | Path, status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    return workspace.run(sys.executable, "-m", "handwriting", *arguments, status=status)
+
+
+def pictures(workspace: Workspace) -> Path:
+    """A folder with three pictures and a few things that are none."""
+    folder = workspace.path / "photos"
+    (folder / "more").mkdir(parents=True)
+    (folder / "7.png").write_bytes(file_bytes(drawn(SEVEN)))
+    (folder / "2.jpeg").write_bytes(file_bytes(drawn(TWO), "JPEG"))
+    (folder / "more" / "7.WEBP").write_bytes(file_bytes(drawn(SEVEN, size=100), "WEBP"))
+    (folder / "more" / "notes.txt").write_text("not a picture")
+    (folder / "text.png").write_text("not a picture either")
+    (folder / "white.jpg").write_bytes(file_bytes(Image.new("L", (300, 200), 255), "JPEG"))
+    return folder
+
+
+def test_a_folder_with_json_save_and_keep(small: Workspace) -> None:
+    folder = pictures(small)
+    done = handwriting(
+        small, folder, "no.png", "--json", "--save", "seen", "--label", "7", "--keep", "own",
+        status=1,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(answer["file"]).name for answer in answers] == [
+        "2.jpeg", "7.png", "7.WEBP", "text.png", "white.jpg", "no.png",
+    ]  # fmt: skip
+    for answer in answers[:3]:
+        for model in ("linear", "hidden"):
+            assert answer[model]["digit"] in range(10)
+            assert 0.1 <= answer[model]["probability"] <= 1
+    assert [answer["error"].partition(": ")[2] for answer in answers[3:]] == [
+        "not a PNG, JPEG or WebP picture",
+        "no digit found; show one digit, dark on light or light on dark",
+        "no such file",
+    ]
+    assert done.stderr.splitlines() == [f"error: {answer['error']}" for answer in answers[3:]]
+
+    seen = {path.name: np.asarray(Image.open(path)) for path in (small.path / "seen").iterdir()}
+    assert sorted(seen) == ["2.png", "7-2.png", "7.png"]
+    assert all(image.shape == (28, 28) for image in seen.values())
+    kept = [path.relative_to(small.path) for path in (small.path / "own").rglob("*.png")]
+    assert len(kept) == 3
+    assert all(path.parent == Path("own/7") for path in kept)
+    assert not list(small.path.rglob(".*.part"))
+
+
+def test_standard_input_and_the_models_of_another_revision(small: Workspace) -> None:
+    """The workspace has no models: those that answer are the revision's, from DVC's cache."""
+    small.run("git", "branch", "before")
+    shutil.rmtree(small.path / "models")
+
+    def ask(content: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "handwriting", "-", "--rev", "before"],
+            cwd=small.path,
+            env=small.environment,
+            input=content,
+            capture_output=True,
+            check=False,
+        )
+
+    done = ask(file_bytes(drawn(SEVEN)))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert re.fullmatch(rb"-: linear \d \(\d+\.\d%\), hidden \d \(\d+\.\d%\)\n", done.stdout)
+    empty = ask(b"")
+    assert (empty.returncode, empty.stderr) == (1, b"error: -: the file is empty\n")
+
+    shutil.rmtree(small.path / ".dvc/cache")
+    lost = handwriting(small, "7.png", "--rev", "before", status=1).stderr
+    assert lost.startswith("error: before:models/linear.keras: not on this machine")
+    assert len(lost.splitlines()) == 1
+    missing = handwriting(small, "7.png", status=1).stderr
+    assert missing.startswith("error: models/linear.keras: no such file; get it with dvc pull")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["empty"], "empty: no PNG, JPEG or WebP files in this folder"),
+        (["7.png", "--rev", "nowhere"], "nowhere: no such revision; "),
+        (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0 to 9"),
+        (["7.png", "--label", "7"], "--label and --keep only work together"),
+        (["7.png", "--save", "."], ".: the pictures are there; save to another folder"),
+        (["7.png", "--save", "LICENSE/seen"], "LICENSE/seen: "),
+        (["7.png", "--label", "7", "--keep", "LICENSE"], "LICENSE: "),
+        (["score", "empty"], "empty: no images kept here; "),
+        (["dataset", "own", "--add-to", "small", "--as", "small"], "data/raw/small.npz: would be"),
+        (["dataset", "own", "--add-to", "none", "--as", "new"], "data/raw/none.npz: no such file"),
+    ],
+)
+def test_bad_input(
+    small_pipeline: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    error: str,
+) -> None:
+    """What ends the command before TensorFlow starts."""
+    monkeypatch.chdir(small_pipeline.path)
+    monkeypatch.setattr(sys, "argv", ["handwriting", *arguments])
+    Path("empty").mkdir(exist_ok=True)
+    with pytest.raises(SystemExit) as ended:
+        run_main(main)
+    told = str(ended.value) if ended.value.code != 1 else capsys.readouterr().err.rstrip()
+    assert told.startswith(f"error: {error}")
+    assert len(told.splitlines()) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_from_kept_images_to_a_data_set(small: Workspace) -> None:
+    """Score them, add them to the training images, train on them."""
+    digits = datasets.read("mnist")
+    rng = np.random.default_rng(0)
+    for number, three in enumerate(np.flatnonzero(digits.y_test == 3)[:2]):
+        (small.path / f"{number}.jpg").write_bytes(photograph(digits.x_test[three], rng))
+    handwriting(small, "0.jpg", "1.jpg", "--label", "3", "--keep", "data/own")
+    report = handwriting(small, "score", "data/own").stdout.splitlines()
+    assert report[0] == "data/own: 2 images"
+    assert [line.split(":")[0] for line in report if "95% interval" in line] == ["linear", "hidden"]
+
+    def write() -> bytes:
+        handwriting(small, "dataset", "data/own", "--add-to", "small", "--as", "small_own")
+        return (small.path / "data/raw/small_own.npz").read_bytes()
+
+    content = write()
+    assert write() == content
+    small.set_params(**{"prepare.dataset": "small_own"})
+    assert small.repro("prepare") == ["prepare"]
+    with np.load(small.path / "data/prepared/train.npz") as train:
+        assert len(train["labels"]) == 1500 + 2 - 300
