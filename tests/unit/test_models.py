@@ -207,10 +207,10 @@ def with_kernel(content: bytes, shape: tuple[int, int] = (PIXELS, 10), **options
 
 
 def with_link(content: bytes, link: object) -> bytes:
-    """A link in the place of the first layer's group."""
+    """A link in the place of the first layer's group, which moves to /moved."""
 
     def change(file: h5py.File) -> None:
-        del file["layers/dense"]
+        file.move("layers/dense", "moved")
         file["layers/dense"] = link
 
     return with_weights(content, change)
@@ -230,9 +230,11 @@ def bomb(content: bytes) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_edited_files_are_refused_before_anything_is_allocated() -> None:
+def test_edited_files_are_refused_before_anything_is_allocated(tmp_path: Path) -> None:
     good = stage_file("linear")
     parts = entries(good)
+    another = str(tmp_path / "weights.h5")
+    files.write(Path(another), parts[WEIGHTS])
     huge = (4_000_000, 1000)
     tracemalloc.start()
     refused_as_no_model(
@@ -264,8 +266,8 @@ def test_edited_files_are_refused_before_anything_is_allocated() -> None:
             "dense/0 is float32 (4000000, 1000), not": with_kernel(good, huge, fillvalue=1),
             "dense/0 is not stored as Keras does": with_kernel(good, chunks=(4, 10)),
             "dense/0 is not stored": with_kernel(good, external=[("/etc/passwd", 0, 640)]),
-            "model.weights.h5 lacks layers/dense/vars/0": with_link(good, h5py.SoftLink("/layers")),
-            "model.weights.h5 lacks": with_link(good, h5py.ExternalLink("/etc/passwd", "/")),
+            "model.weights.h5 lacks layers/dense/vars/0": with_link(good, h5py.SoftLink("/moved")),
+            "model.weights.h5 lacks": with_link(good, h5py.ExternalLink(another, "/layers/dense")),
             "dense/0 has weights that are not finite": with_weight(good, float("nan")),
             "dense/0 has weights that are not": with_weight(good, float("inf")),
         }
