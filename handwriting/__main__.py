@@ -22,6 +22,8 @@ from tools import dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STANDARD_INPUT = Path("-")
+# Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
+THREADS = 2
 REV_HELP = "take the models of another Git revision, through DVC"
 
 
@@ -68,7 +70,7 @@ def recognize_pictures(arguments: list[str]) -> None:
     refused = False
     saved: set[str] = set()
     pictures = _expand(options.pictures)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         # One batch is in memory at a time.
         while batch := list(itertools.islice(pictures, recognize.BATCH)):
             results = list(pool.map(_read, batch))

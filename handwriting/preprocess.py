@@ -174,8 +174,10 @@ def _cut_out(ink: np.ndarray) -> np.ndarray:
     small.thumbnail((PIECES_SIDE, PIECES_SIDE), Image.Resampling.BOX)
     # A thin stroke covers only a part of a pixel.
     mask = np.asarray(small) > 0.1
-    longest = max(_longer_sides(_pieces(mask)), default=0)
-    parts = _pieces(_spread(mask, round(WIDEST_GAP * longest / 2))) * mask
+    parts = _pieces(mask)
+    longest = max(_longer_sides(parts), default=0)
+    if parts.max() > 1:
+        parts = _pieces(_spread(mask, round(WIDEST_GAP * longest / 2))) * mask
     sides = _longer_sides(parts)
     if not sides:
         raise _RefusedError(NO_DIGIT)
