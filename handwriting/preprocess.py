@@ -220,7 +220,7 @@ def _thicken(ink: np.ndarray) -> np.ndarray:
     inside = (mask[:-2] & mask[2:])[:, 1:-1] & (mask[:, :-2] & mask[:, 2:])[1:-1]
     outline = np.sum(mask[1:-1, 1:-1] & ~inside)
     # A long stroke has an outline of about twice its length.
-    thickness = 2 * mask.sum() / outline
+    thickness = 2 * mask.sum() / max(outline, 1)
     reach = round((THINNEST_STROKE * max(ink.shape) - thickness) / 2)
     return _spread(np.pad(ink, reach), reach) if reach > 0 else ink
 
