@@ -21,6 +21,8 @@ def browse(browser: Browser) -> Callable[..., Page]:
 
     def open_page(path: Path, charts: int = CHARTS, width: int = 1280) -> Page:
         page = browser.new_page(viewport={"width": width, "height": 900})
+        # A busy machine may be slow; that is no failure.
+        page.set_default_timeout(0)
         reported: list[str] = []
         page.on("console", lambda message: reported.append(message.text))
         page.on("pageerror", lambda error: reported.append(str(error)))
