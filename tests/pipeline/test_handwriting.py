@@ -139,7 +139,10 @@ def test_from_kept_images_to_a_data_set(small: Workspace) -> None:
     handwriting(small, "0.jpg", "1.jpg", "--label", "3", "--keep", "data/own")
     report = handwriting(small, "score", "data/own").stdout.splitlines()
     assert report[0] == "data/own: 2 images"
-    assert [line.split(":")[0] for line in report if "95% interval" in line] == ["linear", "hidden"]
+    assert [line.split(":")[0] for line in report if "95 % interval" in line] == [
+        "linear",
+        "hidden",
+    ]
 
     def write() -> bytes:
         handwriting(small, "dataset", "data/own", "--add-to", "small", "--as", "small_own")

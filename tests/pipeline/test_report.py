@@ -166,7 +166,9 @@ def test_charts_of_a_single_epoch_without_validation_images(
 
 
 @pytest.mark.parametrize("command", [["show"], ["diff", "main"]])
-def test_dvc_plots(branched: Workspace, browse: Callable[..., Page], command: list[str]) -> None:
+def test_dvc_plots(
+    branched: Workspace, browser: Browser, browse: Callable[..., Page], command: list[str]
+) -> None:
     library = branched.path / ".venv/vega.js"
     if not library.exists():
         branched.run("python", "-m", "tools.charts")
@@ -178,7 +180,7 @@ def test_dvc_plots(branched: Workspace, browse: Callable[..., Page], command: li
     panels = {"accuracy", "loss"}
     assert sorted(title for title in titles if title not in panels) == sorted(TITLES)
     library.rename(library.with_suffix(".away"))
-    page = page.context.new_page()
+    page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((branched.path / "dvc_plots/index.html").as_uri())
