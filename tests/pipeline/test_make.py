@@ -56,3 +56,8 @@ def test_clean_leaves_what_the_pipeline_wrote(small: Workspace, tmp_path: Path) 
     small.make("clean")
     assert not (small.path / ".venv").exists()
     assert small.written() == before
+
+
+def test_uv_trusts_the_certificates_of_the_system(small_pipeline: Workspace) -> None:
+    show = "--eval=show: ; @printenv UV_SYSTEM_CERTS"
+    assert small_pipeline.make("--silent", show, "show").stdout == "1\n"
