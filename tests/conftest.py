@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Workspace:
 
     @contextmanager
     def start(self, *command: str) -> Iterator[subprocess.Popen[str]]:
-        """A command in a process group of its own, as a shell starts it; killed at the end."""
+        """A command in a process group of its own, as a shell starts it; all killed at the end."""
         process = subprocess.Popen(
             command,
             cwd=self.path,
@@ -130,7 +130,7 @@ class Workspace:
         try:
             yield process
         finally:
-            if process.poll() is None:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 

@@ -1,6 +1,5 @@
 """How a command starts and ends. Nothing here can change what a stage writes."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -9,8 +8,6 @@ from pathlib import Path
 
 from stages.lib import files, origin
 from stages.lib.errors import UserError
-
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -40,17 +37,9 @@ def run_stage(main: Callable[[], Mapping[Path, bytes]]) -> None:
     """
 
     def run() -> None:
-        if "DVC_STAGE" in os.environ:
-            exit_with_parent()
         origin.start()
         outputs = main()
         origin.check()
         files.write_all(outputs)
 
     run_main(run)
-
-
-def exit_with_parent() -> None:
-    """On Linux, end this process when the one that started it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -4,23 +4,12 @@ import os
 import signal
 from typing import IO
 
-import psutil
-
 from tests.conftest import Workspace
-from tests.servers import wait_until
 
 
 def wait_for_epoch(output: IO[str] | None) -> None:
     assert output
     assert any(line.startswith("epoch 1/1000") for line in output)
-
-
-def ended(process: psutil.Process) -> bool:
-    """Whether or not its parent has taken note."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_ctrl_c_and_a_killed_dvc_leave_no_model(
@@ -42,14 +31,13 @@ def test_ctrl_c_and_a_killed_dvc_leave_no_model(
 
     with small.start(*command) as dvc:
         wait_for_epoch(dvc.stdout)
-        started = psutil.Process(dvc.pid).children(recursive=True)
         dvc.kill()
-        # Otherwise it would go on for a minute, and write into the results of the next run.
-        wait_until(lambda: all(ended(process) for process in started))
-    assert not (small.path / "models/linear.keras").exists()
-
-    small.run("git", "restore", "params.yaml")
-    assert small.repro("--force", "--single-item", "train_linear") == ["train_linear"]
+        dvc.wait()
+        assert not (small.path / "models/linear.keras").exists()
+        # The stage goes on without its DVC, and disturbs nothing.
+        small.run("git", "restore", "params.yaml")
+        assert small.repro("--force", "--single-item", "train_linear") == ["train_linear"]
+        assert dvc.stdout and dvc.stdout.readline().startswith("epoch ")
     assert small.outputs() == small_pipeline.outputs()
     assert small.lock() == small_pipeline.lock()
     assert not list(small.path.rglob(".*.part"))
