@@ -88,7 +88,7 @@ doctor: ## check what the pipeline needs, and say what to do about it
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m tools.doctor
 
 test: setup-dev ## run the tests that a person waits for
-	@python -m pytest --numprocesses 2 --dist worksteal tests/unit tests/pipeline
+	@python -m pytest --numprocesses 2 --dist worksteal tests/pipeline tests/unit
 
 test-all: setup-dev ## run all tests, and count the lines of stages/ that they cover
 	@coverage erase

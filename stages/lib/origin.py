@@ -43,8 +43,9 @@ def check() -> None:
         if path in imported and _again(Path(path).read_bytes) != content
     ]
     if changed:
+        names = ", ".join(changed)
         raise UserError(
-            f"{changed[0]} changed while the stage ran, so nothing was written; run it again"
+            f"{names} changed while the stage ran, so nothing was written; run it again"
         )
 
 

@@ -89,10 +89,10 @@ def run_with(workspace: Workspace, units: int, seed: int, accuracy: float) -> No
 
 @pytest.fixture(scope="module")
 def branched(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """On the branch `wide`, which recognises 30 images more than main, and 8 less."""
+    """On the branch `better`, which recognises 30 images more than main, and 8 less."""
     workspace = small_pipeline.copy(tmp_path_factory.mktemp("compare"))
     workspace.dvc("push", "--quiet")
-    workspace.run("git", "switch", "--quiet", "--create", "wide")
+    workspace.run("git", "switch", "--quiet", "--create", "better")
     workspace.set_params(**{"train_hidden.units": 64})
     commit_other_model(workspace, fixed=30, broken=8)
     workspace.dvc("push", "--quiet")
@@ -125,7 +125,7 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
 
 def test_nothing_differs_and_tensorflow_is_not_imported(branched: Workspace) -> None:
     # An annotated tag is an object of its own.
-    branched.run("git", "tag", "--message", "as it is", "v1", "wide")
+    branched.run("git", "tag", "--message", "as it is", "v1", "better")
     script = "import sys; from tools import compare; compare.main(); print(*sys.modules)"
     *lines, modules = branched.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
     assert "what differs: nothing" in lines[2]
@@ -157,12 +157,12 @@ def test_the_commands_run_the_missing_seeds(branched: Workspace, tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def sampled(branched: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Four seeds each of 32 and 64 units; those of seed 1 are main's and wide's."""
+    """Four seeds each of 32 and 64 units; those of seed 1 are main's and better's."""
     workspace = branched.copy(tmp_path_factory.mktemp("sampled"))
     for units, accuracies in ((32, (0.80, 0.81, 0.83)), (64, (0.91, 0.92, 0.94))):
         for seed, accuracy in enumerate(accuracies, start=2):
             run_with(workspace, units, seed, accuracy)
-    workspace.run("git", "switch", "--quiet", "--detach", "wide~6")
+    workspace.run("git", "switch", "--quiet", "--detach", "better~6")
     return workspace
 
 
@@ -185,7 +185,7 @@ def test_settings_are_compared_over_seeds(sampled: Workspace) -> None:
 def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
     # As DVC names an experiment.
     base = sampled.run("git", "rev-parse", "main").stdout.strip()
-    sampled.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/second-seed", "wide~5")
+    sampled.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/second-seed", "better~5")
     text = compare(sampled, "main", "second-seed")
     assert "what differs: train_hidden.seed 1 -> 2" in text
     assert "over seeds: nothing but the seed differs" in text
@@ -253,7 +253,7 @@ def test_what_cannot_be_compared_is_a_line_each(branched: Workspace, tmp_path: P
     workspace.commit()
     empty = git("commit-tree", "-m", "empty", EMPTY_TREE)
     git("branch", "empty", empty.stdout.strip())
-    git("switch", "--quiet", "wide")
+    git("switch", "--quiet", "better")
     workspace.dvc("checkout", "--quiet")
 
     names = ("nowhere", 'x";id;"', "HEAD^{tree}", "--all", "", "empty", "no-lock", "other-images")

@@ -6,12 +6,11 @@ from tests.conftest import ROOT, Workspace
 
 
 def test_metrics_and_params_differ_between_branches(small: Workspace) -> None:
-    small.run("git", "switch", "--quiet", "--create", "wider")
-    small.dvc("exp", "run", "--name", "wide", "-S", "train_hidden.units=48")
+    small.run("git", "switch", "--quiet", "wide")
     # The comments survive.
     assert "# width of the hidden layer" in (small.path / "params.yaml").read_text()
-    assert any("wide" in line for line in small.dvc("exp", "show", "--csv").stdout.splitlines())
-    small.commit("48 hidden units")
+    small.dvc("checkout")
+    assert small.repro() == []
 
     params = json.loads(small.dvc("params", "diff", "main", "--json").stdout)
     assert params == {"params.yaml": {"train_hidden.units": {"old": 32, "new": 48, "diff": 16}}}
@@ -31,10 +30,6 @@ def test_metrics_and_params_differ_between_branches(small: Workspace) -> None:
     assert "comparison" not in shown
     assert "details" not in shown
     assert max(map(len, lines + shown.splitlines())) <= 120
-
-    small.dvc("plots", "diff", "main", "--out", "../plots")
-    page = (small.path.parent / "plots/index.html").read_text()
-    assert '"rev": "main"' in page
 
     model = small.path / "models/hidden.keras"
     wider = model.read_bytes()

@@ -37,12 +37,10 @@ def browse(browser: Browser) -> Callable[..., Page]:
 
 @pytest.fixture(scope="module")
 def branched(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A branch whose hidden layer has other units than main's, run and committed."""
+    """On a branch whose hidden layer has other units than main's."""
     workspace = small_pipeline.copy(tmp_path_factory.mktemp("branched"))
-    workspace.run("git", "switch", "--quiet", "--create", "wide")
-    workspace.set_params(**{"train_hidden.units": 64})
-    assert workspace.repro() == ["train_hidden", "evaluate"]
-    workspace.commit("64 units")
+    workspace.run("git", "switch", "--quiet", "wide")
+    workspace.dvc("checkout", "--quiet")
     return workspace
 
 
@@ -78,7 +76,7 @@ def test_two_branches(branched: Workspace, browse: Callable[..., Page]) -> None:
     assert "train_hidden.epochs 2 2" in text(page)
     differing = page.locator("tr.differs").all_inner_texts()
     assert [line.split() for line in differing if "units" in line] == [
-        ["train_hidden.units", "32", "64", "+32"]
+        ["train_hidden.units", "32", "48", "+16"]
     ]
     assert not any("linear" in line for line in differing)
     assert any(line.startswith("hidden test accuracy") for line in differing)
@@ -111,7 +109,7 @@ def test_two_branches(branched: Workspace, browse: Callable[..., Page]) -> None:
 def test_markdown(branched: Workspace) -> None:
     done = branched.run("python", "-m", "tools.report", "--markdown", env={"REV": "main"})
     assert "linear: identical predictions." in done.stdout
-    assert "| train_hidden.units | 32 | 64 | +32 |" in done.stdout
+    assert "| train_hidden.units | 32 | 48 | +16 |" in done.stdout
     assert "| hidden test accuracy |" in done.stdout
     assert "train_hidden.epochs" not in done.stdout
 
@@ -125,11 +123,18 @@ def test_without_the_files_that_dvc_tracks(
     assert "origin/main: metrics/figures/confusion_hidden.png" in missing
     assert "dvc repro" in missing
     assert "identical" not in page.inner_text(".verdict")
-    assert "train_hidden.units 32 64 +32" in text(page)
+    assert "train_hidden.units 32 48 +16" in text(page)
     assert page.locator("img").count() == 0
 
 
-def test_a_branch_name_is_only_text(small: Workspace, browse: Callable[..., Page]) -> None:
+def test_a_branch_name_is_only_text_and_a_single_epoch_has_charts(
+    small: Workspace, browse: Callable[..., Page]
+) -> None:
+    for name, value in (("linear", 0.25), ("hidden", 0.75)):
+        (small.path / f"metrics/history/{name}.csv").write_text(
+            f"epoch,loss,accuracy,val_loss,val_accuracy\n1,{value},{value},,\n"
+        )
+    small.commit("One epoch, without validation images")
     branch = "<img/src=x><script>console.log(1)</script>&"
     small.run("git", "branch", branch)
     page = browse(make_report(small, REV=branch))
@@ -137,6 +142,13 @@ def test_a_branch_name_is_only_text(small: Workspace, browse: Callable[..., Page
     assert "linear: identical predictions." in text(page)
     assert page.locator("tr.differs").count() == 0
     assert page.locator(".pair img").count() == 2 * FIGURES
+    labels = page.locator("svg [aria-label*='images:']").evaluate_all(
+        "marks => marks.map(mark => mark.getAttribute('aria-label'))"
+    )
+    # Each model's value, and none at 0 for what is not there.
+    assert labels
+    assert {re.search(r"images: (\w+)", label)[1] for label in labels} == {"training"}  # type: ignore[index]
+    assert {float(re.search(r"value: ([\d.]+)", label)[1]) for label in labels} == {0.25, 0.75}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "HEAD^{tree}", ""])
@@ -145,24 +157,6 @@ def test_a_revision_that_is_none(small_pipeline: Workspace, revision: str) -> No
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert not (small_pipeline.path / "report").exists()
-
-
-def test_charts_of_a_single_epoch_without_validation_images(
-    small: Workspace, browse: Callable[..., Page]
-) -> None:
-    for name, value in (("linear", 0.25), ("hidden", 0.75)):
-        (small.path / f"metrics/history/{name}.csv").write_text(
-            f"epoch,loss,accuracy,val_loss,val_accuracy\n1,{value},{value},,\n"
-        )
-    small.commit("One epoch")
-    page = browse(make_report(small))
-    labels = page.locator("svg [aria-label*='images:']").evaluate_all(
-        "marks => marks.map(mark => mark.getAttribute('aria-label'))"
-    )
-    # Each model's value, and none at 0 for what is not there.
-    assert labels
-    assert {re.search(r"images: (\w+)", label)[1] for label in labels} == {"training"}  # type: ignore[index]
-    assert {float(re.search(r"value: ([\d.]+)", label)[1]) for label in labels} == {0.25, 0.75}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("command", [["show"], ["diff", "main"]])

@@ -4,20 +4,18 @@ import shutil
 
 import pytest
 
-from tests.conftest import Workspace
+from stages.lib import paths
+from tests.conftest import WIDE, Workspace
 
-EXAMPLES = "metrics/figures/examples.png"
+LINEAR, HIDDEN = (str(paths.model(name)) for name in paths.MODELS)
 
 
 @pytest.fixture(scope="module")
 def origin(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A clone of a bare Git repository, ../hub, with a second run: the experiment `few`."""
+    """A clone of a bare Git repository, ../hub."""
     workspace = small_pipeline.copy(tmp_path_factory.mktemp("shared"))
     workspace.run("git", "clone", "--quiet", "--bare", ".", "../hub")
     workspace.run("git", "remote", "add", "origin", "../hub")
-    workspace.dvc("exp", "run", "--name", "few", "-S", "evaluate.examples=10")
-    workspace.run("git", "restore", ".")
-    workspace.dvc("checkout")
     return workspace
 
 
@@ -37,31 +35,28 @@ def clone(shared: Workspace) -> Workspace:
 
 
 def test_an_experiment_travels_with_its_files(shared: Workspace) -> None:
-    shared.dvc("exp", "push", "origin", "few")
+    shared.dvc("exp", "push", "origin", "wide")
     b = clone(shared)
-    b.dvc("exp", "pull", "origin", "few")
-    b.dvc("exp", "apply", "few")
-    assert "examples: 10 " in (b.path / "params.yaml").read_text()
-    outputs = b.outputs()
-    assert outputs.pop(EXAMPLES) != (shared.path / EXAMPLES).read_bytes()
-    assert outputs.items() <= shared.outputs().items()
+    b.dvc("exp", "pull", "origin", "wide")
+    b.dvc("exp", "apply", "wide")
+    assert f"units: {WIDE} " in (b.path / "params.yaml").read_text()
+    assert (b.path / HIDDEN).read_bytes() != (shared.path / HIDDEN).read_bytes()
+    assert (b.path / LINEAR).read_bytes() == (shared.path / LINEAR).read_bytes()
     assert b.repro() == []
 
 
 def test_all_branches(shared: Workspace) -> None:
-    shared.dvc("exp", "branch", "few", "fewer")
-    shared.run("git", "push", "--quiet", "origin", "fewer")
     shared.dvc("push", "--all-branches")
     b = clone(shared)
-    b.run("git", "branch", "--quiet", "fewer", "origin/fewer")
+    b.run("git", "branch", "--quiet", "wide", "origin/wide")
     b.dvc("fetch", "--all-branches")
     # From here on, everything is in the cache.
     shutil.rmtree(shared.home / "dvc-storage")
     b.dvc("checkout")
     assert b.outputs() == shared.outputs()
-    b.run("git", "switch", "--quiet", "fewer")
+    b.run("git", "switch", "--quiet", "wide")
     b.dvc("checkout")
-    assert (b.path / EXAMPLES).read_bytes() != (shared.path / EXAMPLES).read_bytes()
+    assert (b.path / HIDDEN).read_bytes() != (shared.path / HIDDEN).read_bytes()
 
 
 def test_a_model_without_a_clone(shared: Workspace) -> None:
@@ -81,8 +76,8 @@ def test_a_model_without_a_clone(shared: Workspace) -> None:
 def test_what_was_pushed_is_run_nowhere_else(shared: Workspace) -> None:
     """Even a run that no commit of the clone has: `make push` sends all that DVC remembers."""
     done = shared.make("push")
-    assert "files pushed, and the records of 5 runs" in done.stdout
+    assert "files pushed, and the records of 6 runs" in done.stdout
     b = clone(shared)
-    b.set_params(**{"evaluate.examples": 10})
+    b.set_params(**{"train_hidden.units": WIDE})
     assert b.repro("--pull") == []
-    assert b.lock()["evaluate"]["params"]["params.yaml"]["evaluate"] == {"examples": 10}
+    assert (b.path / HIDDEN).read_bytes() != (shared.path / HIDDEN).read_bytes()

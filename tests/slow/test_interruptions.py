@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.conftest import STAGES, Workspace
+from tests.pipeline.test_interruptions import wait_for_epoch
 from tests.pipes import put_pipe, wait_for_reader
 
 # About how long `dvc repro` of one stage takes on two cores.
@@ -83,6 +84,21 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
     assert interrupted.lock() == small_pipeline.lock()
     assert interrupted.run("git", "status", "--porcelain").stdout == ""
     assert interrupted.repro() == []
+
+
+def test_a_stage_whose_dvc_was_killed_goes_on_and_disturbs_nothing(
+    small: Workspace, small_pipeline: Workspace
+) -> None:
+    small.set_params(**{"train_linear.epochs": 1000})
+    with small.start("dvc", "repro", "train_linear") as dvc:
+        wait_for_epoch(dvc.stdout)
+        dvc.kill()
+        dvc.wait()
+        small.run("git", "restore", "params.yaml")
+        assert small.repro("--force", "--single-item", "train_linear") == ["train_linear"]
+        assert dvc.stdout and dvc.stdout.readline().startswith("epoch ")
+    assert small.outputs() == small_pipeline.outputs()
+    assert small.lock() == small_pipeline.lock()
 
 
 def test_ctrl_c_is_a_line_while_keras_is_imported(small: Workspace) -> None:

@@ -15,6 +15,7 @@ from stages.lib.splits import Split
 from tests.conftest import ROOT, committed
 
 OUTPUT = Path("output")
+BOTH = "params.yaml: train_hidden, params.yaml: prepare.dataset"
 CODE = ("stages/used.py", "stages/other.py")
 
 
@@ -94,8 +95,8 @@ def run_stage_and_change(path: str, old: str, new: str | None) -> None:
     [
         ("params.yaml", "units: 1000", "units: 7", "params.yaml: train_hidden"),
         ("params.yaml", "dataset: mnist", "dataset: mine", "params.yaml: prepare.dataset"),
-        ("params.yaml", "units: 1000", "units: many", "params.yaml: train_hidden"),
-        ("params.yaml", "", None, "params.yaml: train_hidden"),
+        ("params.yaml", "units: 1000", "units: many", BOTH),
+        ("params.yaml", "", None, BOTH),
         ("data/prepared/train.npz", "PK", "QK", "data/prepared/train.npz"),
         ("data/prepared/train.npz", "", None, "data/prepared/train.npz"),
         ("stages/used.py", "code", "other code", "stages/used.py"),
