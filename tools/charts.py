@@ -16,12 +16,17 @@ LIBRARY = Path(".venv/vega.js")
 
 def vega() -> str:
     """JavaScript that defines vegaEmbed and loads nothing else."""
+    # To bundle it takes seconds.
+    return LIBRARY.read_text("utf-8") if LIBRARY.is_file() else _bundle()
+
+
+def _bundle() -> str:
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
     return bundle
 
 
 def main() -> None:
-    files.write(LIBRARY, vega().encode())
+    files.write(LIBRARY, _bundle().encode())
 
 
 if __name__ == "__main__":

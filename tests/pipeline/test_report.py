@@ -41,6 +41,8 @@ def branched(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory
     workspace = small_pipeline.copy(tmp_path_factory.mktemp("branched"))
     workspace.run("git", "switch", "--quiet", "wide")
     workspace.dvc("checkout", "--quiet")
+    # As `make setup` does.
+    workspace.run("python", "-m", "tools.charts")
     return workspace
 
 
@@ -128,16 +130,17 @@ def test_without_the_files_that_dvc_tracks(
 
 
 def test_a_branch_name_is_only_text_and_a_single_epoch_has_charts(
-    small: Workspace, browse: Callable[..., Page]
+    branched: Workspace, browse: Callable[..., Page], tmp_path: Path
 ) -> None:
+    workspace = branched.copy(tmp_path)
     for name, value in (("linear", 0.25), ("hidden", 0.75)):
-        (small.path / f"metrics/history/{name}.csv").write_text(
+        (workspace.path / f"metrics/history/{name}.csv").write_text(
             f"epoch,loss,accuracy,val_loss,val_accuracy\n1,{value},{value},,\n"
         )
-    small.commit("One epoch, without validation images")
+    workspace.commit("One epoch, without validation images")
     branch = "<img/src=x><script>console.log(1)</script>&"
-    small.run("git", "branch", branch)
-    page = browse(make_report(small, REV=branch))
+    workspace.run("git", "branch", branch)
+    page = browse(make_report(workspace, REV=branch))
     assert page.inner_text("h1") == f"{branch} against workspace"
     assert "linear: identical predictions." in text(page)
     assert page.locator("tr.differs").count() == 0
@@ -164,8 +167,6 @@ def test_dvc_plots(
     branched: Workspace, browser: Browser, browse: Callable[..., Page], command: list[str]
 ) -> None:
     library = branched.path / ".venv/vega.js"
-    if not library.exists():
-        branched.run("python", "-m", "tools.charts")
     branched.dvc("plots", *command)
     page = browse(branched.path / "dvc_plots/index.html")
     revisions = 2 if "diff" in command else 1
