@@ -1,1 +1,1 @@
-"""Recognise digits of your own, and turn what the models get wrong into data."""
+"""Recognize digits of your own, and turn what the models get wrong into data."""

@@ -185,7 +185,9 @@ def _print_answer(path: Path, answer: Mapping[str, dict[str, float]], as_json: b
     if as_json:
         print(json.dumps({"file": str(path), **answer}))
         return
-    said = [f"{name} {of['digit']} ({of['probability']:.1%})" for name, of in answer.items()]
+    said = [
+        f"{name} {of['digit']} ({100 * of['probability']:.1f} %)" for name, of in answer.items()
+    ]
     print(f"{_printable(path)}: {', '.join(said)}")
 
 

@@ -101,4 +101,4 @@ def _image(path: Path) -> np.ndarray:
     except Exception as error:
         # A damaged file raises any of several kinds.
         raise UserError(f"{path}: not a readable PNG file ({files.first_line(error)})") from None
-    raise UserError(f"{path}: not an image of 28x28 grey pixels; --keep makes such images")
+    raise UserError(f"{path}: not an image of 28x28 gray pixels; --keep makes such images")

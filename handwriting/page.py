@@ -166,7 +166,7 @@ def _answer(image: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> str:
     png = base64.b64encode(collection.png_bytes(image)).decode()
     heads = "".join(
         f'<th scope="col"><div class="digit">{of.argmax()}</div>'
-        f"{escape(name)}<br>{of.max():.1%}</th>"
+        f"{escape(name)}<br>{100 * of.max():.1f} %</th>"
         for name, of in probabilities.items()
     )
     rows = "".join(
@@ -186,7 +186,7 @@ def _bar(probability: float, best: bool) -> str:
     return (
         f'<td{" class=best" if best else ""}><div class="bar">'
         f'<div><div style="width: {probability:.1%}"></div></div>'
-        f"<span>{probability:.1%}</span></div></td>"
+        f"<span>{100 * probability:.1f} %</span></div></td>"
     )
 
 

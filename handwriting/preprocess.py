@@ -43,8 +43,8 @@ WIDEST = 2.2
 # Of normally distributed noise, the standard deviation by the median absolute deviation.
 STD_BY_MAD = 1.4826
 
-NO_DIGIT = "no digit found; show one digit, dark on light or light on dark"
-SEVERAL = "more than one digit, or something else on it; cut out one digit"
+NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
+SEVERAL = "more than one digit, or something else on it; cut out one digit with paper around it"
 
 # About damaged EXIF data, and about pictures so large that they are refused here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -57,11 +57,11 @@ class _RefusedError(Exception):
 def digit(content: bytes, source: str) -> np.ndarray:
     """The digit in a picture as the models see it: uint8 (28, 28), light on dark.
 
-    `content` is that of a PNG, JPEG or WebP file of any size up to LARGEST_PIXELS, in grey or
-    colour, dark on light or light on dark. Light may be uneven, EXIF may rotate the picture, and it
+    `content` is that of a PNG, JPEG or WebP file of any size up to LARGEST_PIXELS, in gray or
+    color, dark on light or light on dark. Light may be uneven, EXIF may rotate the picture, and it
     may be transparent.
 
-    As for MNIST, the ink is cut out and scaled so that its longer side has 20 pixels, with grey
+    As for MNIST, the ink is cut out and scaled so that its longer side has 20 pixels, with gray
     levels from anti-aliasing, and its center of mass is moved to the center of 28x28 pixels.
     Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits",
     http://yann.lecun.com/exdb/mnist/. Strokes that are thinner than MNIST's are thickened.
@@ -145,26 +145,42 @@ def _ink(brightness: np.ndarray) -> np.ndarray:
 def _paper(brightness: np.ndarray) -> np.ndarray:
     """The brightness of the paper if there were no ink: float32 (height, width).
 
-    It is a quadratic surface, since light changes slowly: fitted first to the picture's margin,
-    then three times to whatever is close to the surface.
+    It is a quadratic surface, since light changes slowly: fitted to the picture's edge, then to
+    whatever is close to the surface. In a picture that is cut out closely, ink covers much of the
+    edge, so the fit also starts from what is as bright as most of the edge; the better one counts.
     """
     small = Image.fromarray(brightness)
     small.thumbnail((PAPER_SIDE, PAPER_SIDE), Image.Resampling.BOX)
     values = np.asarray(small)
     y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in values.shape), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
-    paper = np.maximum(np.abs(x), np.abs(y)) > 0.8
+    edge = np.maximum(np.abs(x), np.abs(y)) > 0.8
+    usual = np.percentile(values[edge], 50, method="lower")
+    alike = edge & (np.abs(values - usual) <= LEAST_CONTRAST)
+    surfaces = [_fit(values, terms, start) for start in (edge, alike)]
+    best = max(
+        surfaces, key=lambda surface: np.sum(edge & (np.abs(values - surface) <= LEAST_CONTRAST))
+    )
+    height, width = brightness.shape
+    paper: np.ndarray = np.asarray(Image.fromarray(best.astype(np.float32)).resize((width, height)))
+    return paper
+
+
+def _fit(values: np.ndarray, terms: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """The sum of `terms` that is closest to `values`: where `paper`, then wherever it is close.
+
+    Takes values float (height, width), terms float (n, height, width), paper bool (height, width).
+    """
     for _ in range(4):
         # Least squares by the normal equations. With einsum, NumPy starts no threads.
         weighted = terms * paper
         products = np.einsum("iyx,jyx->ij", weighted, terms)
         coefficients = np.linalg.lstsq(products, np.einsum("iyx,yx->i", weighted, values))[0]
-        surface = np.einsum("i,iyx->yx", coefficients, terms)
+        surface: np.ndarray = np.einsum("i,iyx->yx", coefficients, terms)
         distance = np.abs(values - surface)
         noise = STD_BY_MAD * np.median(distance[paper])
         paper = distance <= max(LEAST_CONTRAST / 4, 2.5 * noise)
-    height, width = brightness.shape
-    return np.asarray(Image.fromarray(surface.astype(np.float32)).resize((width, height)))
+    return surface
 
 
 def _cut_out(ink: np.ndarray) -> np.ndarray:
@@ -216,6 +232,8 @@ def _scale(ink: np.ndarray, longer_side: int) -> np.ndarray:
 
 def _thicken(ink: np.ndarray) -> np.ndarray:
     """The same digit with no stroke thinner than THINNEST_STROKE."""
+    # Scaling has made hairlines faint.
+    ink = ink / ink.max()
     mask = np.pad(ink > 0.5, 1)
     inside = (mask[:-2] & mask[2:])[:, 1:-1] & (mask[:, :-2] & mask[:, 2:])[1:-1]
     outline = np.sum(mask[1:-1, 1:-1] & ~inside)

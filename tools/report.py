@@ -74,7 +74,7 @@ def side(revision: Revision, missing: Missing) -> Side:
     for name in paths.MODELS:
         for path in (paths.metrics(name), paths.details(name)):
             content = missing.read(revision, path)
-            values = json.loads(content) if content else {}
+            values = files.parse_json(content, f"{revision.name}: {path}") if content else {}
             for split, found in values.items():
                 metrics |= {f"{name} {split} {key}": value for key, value in found.items()}
     parameters = revisions.parameters(revisions.stages(revision))

@@ -1,6 +1,5 @@
 """`make result`: what the pipeline wrote, in a few lines."""
 
-import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,7 @@ def result() -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(files.read(path))
-    return values
+    return files.parse_json(files.read(path), str(path))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ FRACTION_TERMS = 40
 
 
 class PairedComparison(NamedTuple):
-    """How many images two classifiers recognise: the same n > 0 images for both."""
+    """How many images two classifiers recognize: the same n > 0 images for both."""
 
     both_right: int
     only_first_right: int
@@ -92,7 +92,7 @@ def frequency(p: float) -> str:
 
 
 def paired(first_right: np.ndarray, second_right: np.ndarray) -> PairedComparison:
-    """Compare on the same n > 0 images; bool (n,) each: was the image recognised?"""
+    """Compare on the same n > 0 images; bool (n,) each: was the image recognized?"""
     return PairedComparison(
         both_right=int(np.sum(first_right & second_right)),
         only_first_right=int(np.sum(first_right & ~second_right)),
@@ -104,7 +104,7 @@ def paired(first_right: np.ndarray, second_right: np.ndarray) -> PairedCompariso
 def compare(linear_right: np.ndarray, hidden_right: np.ndarray) -> dict[str, float | int]:
     """How the hidden model compares with the linear one, as metrics/comparison.json has it.
 
-    Takes bool (n,) each, n > 0: was the image recognised?
+    Takes bool (n,) each, n > 0: was the image recognized?
     """
     pair = paired(linear_right, hidden_right)
     low, high = pair.ci95

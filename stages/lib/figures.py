@@ -1,8 +1,8 @@
 """Predictions and images -> figures, as the bytes of PNG files.
 
 Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has configured, and
-no date or version in the file. What is wrong is marked by shape as well as colour; the colours are
-Okabe and Ito's, which colour-blind people can tell apart.
+no date or version in the file. What is wrong is marked by shape as well as color; the colors are
+Okabe and Ito's, which color-blind people can tell apart.
 """
 
 import io
@@ -19,8 +19,8 @@ from stages.lib import metrics, splits
 from stages.lib.metrics import Predictions
 from stages.lib.splits import CLASSES
 
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#6E6E6E"
-COLOURS = {"linear": VERMILLION, "hidden": BLUE}
+BLUE, VERMILLION, GRAY = "#0072B2", "#D55E00", "#6E6E6E"
+COLORS = {"linear": VERMILLION, "hidden": BLUE}
 MARKERS = {"linear": "s", "hidden": "o"}
 WRONG = " ✗"
 COLUMNS = 8
@@ -88,8 +88,8 @@ def confusion(dataset: str, name: str, predicted: Predictions) -> bytes:
         for (label, digit), count in np.ndenumerate(counts):
             correct = label == digit
             dark = not correct and shares[label, digit] > 0.6 * darkest
-            colour = "white" if dark else "black" if count else "#B0B0B0"
-            text = axes.text(digit, label, str(count), color=colour, ha="center", va="center")
+            color = "white" if dark else "black" if count else "#B0B0B0"
+            text = axes.text(digit, label, str(count), color=color, ha="center", va="center")
             text.set(fontsize=10, fontweight="bold" if correct else "normal")
         total = int(counts.sum())
         axes.set(
@@ -130,14 +130,14 @@ def reliability(dataset: str, predicted: Mapping[str, Predictions]) -> bytes:
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+        upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", label="perfectly calibrated")
         for name, model in predicted.items():
             bins = model.reliability
             filled = bins.counts > 0
             counts, accuracy = bins.counts[filled], bins.accuracy[filled]
             low, high = metrics.proportion_ci95(accuracy * counts, counts)
             error = metrics.calibration_error(bins)
-            style = {"color": COLOURS[name], "marker": MARKERS[name], "markersize": 5}
+            style = {"color": COLORS[name], "marker": MARKERS[name], "markersize": 5}
             upper.errorbar(
                 bins.confidence[filled],
                 accuracy,
@@ -196,16 +196,14 @@ def _tile(
         vmax=1,
         aspect="auto",
     )
-    colour, thickness = (VERMILLION, 3.0) if any(wrong) else (GREY, 0.8)
-    axes.add_patch(
-        Rectangle((left, top), TILE, TILE, fill=False, color=colour, linewidth=thickness)
-    )
+    color, thickness = (VERMILLION, 3.0) if any(wrong) else (GRAY, 0.8)
+    axes.add_patch(Rectangle((left, top), TILE, TILE, fill=False, color=color, linewidth=thickness))
     middle = left + TILE / 2
     axes.text(middle, top - 0.06, above, ha="center", va="bottom", fontsize=10)
     for number, line in enumerate(below):
-        colour = VERMILLION if wrong[number] else "black"
+        color = VERMILLION if wrong[number] else "black"
         place = (middle, top + TILE + 0.06 + number * LINE)
-        axes.text(*place, line, ha="center", va="top", fontsize=10, color=colour)
+        axes.text(*place, line, ha="center", va="top", fontsize=10, color=color)
 
 
 def _png(

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,6 +132,20 @@ def json_bytes(values: Mapping[str, object]) -> bytes:
     """
     text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)
     return f"{text}\n".encode()
+
+
+def parse_json(content: bytes, source: str) -> dict[str, Any]:
+    """The mapping in the content of a JSON file.
+
+    Raises UserError, which names `source`, if it is something else.
+    """
+    try:
+        values = json.loads(content)
+    except ValueError as error:
+        raise UserError(f"{source}: not JSON ({first_line(error)})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: not a JSON object")
+    return values
 
 
 def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:

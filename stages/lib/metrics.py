@@ -123,9 +123,9 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
     Source: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
     """
     share = successes / n
-    centre = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    center = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     margin = Z_95 * np.sqrt(share * (1 - share) / n + (Z_95 / (2 * n)) ** 2) / (1 + Z_95**2 / n)
-    return centre - margin, centre + margin
+    return center - margin, center + margin
 
 
 def confusion(digits: np.ndarray, labels: np.ndarray) -> np.ndarray:

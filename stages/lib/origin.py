@@ -6,7 +6,6 @@ edited meanwhile would be recorded with an origin that it does not have.
 
 import sys
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 
 from stages.lib.errors import UserError
@@ -30,7 +29,7 @@ def use(name: str, value: object, read_again: Callable[[], object]) -> None:
 
 def use_file(path: Path, content: bytes) -> None:
     """Take note of the content that was read from `path`."""
-    use(str(path), _digest(content), lambda: _digest(path.read_bytes()))
+    use(str(path), content, path.read_bytes)
 
 
 def check() -> None:
@@ -54,7 +53,3 @@ def _again(read: Callable[[], object]) -> object:
         return read()
     except (OSError, UserError):
         return None
-
-
-def _digest(content: bytes) -> bytes:
-    return blake2b(content).digest()

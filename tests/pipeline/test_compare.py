@@ -56,7 +56,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def commit_other_model(workspace: Workspace, fixed: int, broken: int) -> None:
-    """Let another hidden model recognise images that this one did not, and the other way round."""
+    """Let another hidden model recognize images that this one did not, and the other way round."""
     model = workspace.path / paths.model("hidden")
     replace(model, model.read_bytes() + b"another")
     path = workspace.path / HIDDEN
@@ -89,7 +89,7 @@ def run_with(workspace: Workspace, units: int, seed: int, accuracy: float) -> No
 
 @pytest.fixture(scope="module")
 def branched(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """On the branch `better`, which recognises 30 images more than main, and 8 less."""
+    """On the branch `better`, which recognizes 30 images more than main, and 8 less."""
     workspace = small_pipeline.copy(tmp_path_factory.mktemp("compare"))
     workspace.dvc("push", "--quiet")
     workspace.run("git", "switch", "--quiet", "--create", "better")

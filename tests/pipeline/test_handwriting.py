@@ -81,7 +81,7 @@ def test_a_folder_with_json_save_and_keep(
             assert 0.1 <= answer[model]["probability"] <= 1
     assert [answer["error"].partition(": ")[2] for answer in answers[3:]] == [
         "not a PNG, JPEG or WebP picture",
-        "no digit found; show one digit, dark on light or light on dark",
+        "no digit found; show one, dark on light or light on dark, with paper around it",
         "no such file",
     ]
     assert done.stderr.splitlines() == [f"error: {answer['error']}" for answer in answers[3:]]
@@ -114,7 +114,7 @@ def test_standard_input_and_the_models_of_another_revision(
 
     done = ask(file_bytes(drawn(SEVEN)))
     assert (done.returncode, done.stderr) == (0, b"")
-    assert re.fullmatch(rb"-: linear \d \(\d+\.\d%\), hidden \d \(\d+\.\d%\)\n", done.stdout)
+    assert re.fullmatch(rb"-: linear \d \(\d+\.\d %\), hidden \d \(\d+\.\d %\)\n", done.stdout)
     empty = ask(b"")
     assert (empty.returncode, empty.stderr) == (1, b"error: -: the file is empty\n")
 

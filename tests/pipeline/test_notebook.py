@@ -54,7 +54,7 @@ def test_it_shows_what_the_pipeline_wrote(small: Workspace) -> None:
         told = f"{name}: accuracy {accuracy:.4f} in metrics/{name}.json, {accuracy:.4f} just now"
         assert told in text(outputs)
     gain = json.loads((small.path / "metrics/comparison.json").read_text())["accuracy_gain"]
-    assert f"**{gain:.2%}**" in text(outputs)
+    assert f"**{100 * gain:.2f}**" in text(outputs)
     # Training images, predictions and confusion matrix of either model, history.
     assert len(list(pictures(outputs))) == 6
     assert small.outputs() == before

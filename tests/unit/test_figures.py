@@ -39,9 +39,9 @@ def pixels(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
 
 
-def area(content: bytes, colour: str) -> int:
-    """How many pixels have about this colour."""
-    expected = np.round(np.array(to_rgb(colour)) * 255)
+def area(content: bytes, color: str) -> int:
+    """How many pixels have about this color."""
+    expected = np.round(np.array(to_rgb(color)) * 255)
     return int((np.abs(pixels(content) - expected).max(axis=2) < 3).sum())
 
 
@@ -123,7 +123,7 @@ def test_the_confusion_matrix_is_shaded_by_mistakes_alone(right: int) -> None:
     perfect = figures.confusion("mnist", "linear", RIGHT._replace(confusion=counts))
     counts[3, 5] = right // 10
     content = figures.confusion("mnist", "linear", RIGHT._replace(confusion=counts))
-    # The diagonal has a colour of its own; the only kind of mistake has the darkest shade.
+    # The diagonal has a color of its own; the only kind of mistake has the darkest shade.
     diagonal, darkest = "#E8EEF2", "#7F2704"
     assert area(perfect, diagonal) == pytest.approx(area(content, diagonal), rel=0.05)
     cell = area(content, diagonal) / 10

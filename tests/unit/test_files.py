@@ -184,6 +184,13 @@ def test_json_is_sorted_and_rounded() -> None:
     )
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.json_bytes({"a": float("nan")})
+    assert files.parse_json(files.json_bytes(values), "a.json")["b"]["a"] == 7
+
+
+@pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n{}", b"[]", b"", b"\xff"])
+def test_json_that_is_damaged_is_named(content: bytes) -> None:
+    with pytest.raises(UserError, match=r"^a\.json: not (JSON \(.*\)|a JSON object)$"):
+        files.parse_json(content, "a.json")
 
 
 def test_csv_has_a_header_and_rounded_columns() -> None:

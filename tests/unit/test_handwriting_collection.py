@@ -50,8 +50,8 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (file_bytes(Image.new("L", (27, 28))), "not an image of 28x28 grey pixels"),
-        (file_bytes(Image.new("RGB", (28, 28))), "not an image of 28x28 grey pixels"),
+        (file_bytes(Image.new("L", (27, 28))), "not an image of 28x28 gray pixels"),
+        (file_bytes(Image.new("RGB", (28, 28))), "not an image of 28x28 gray pixels"),
         (file_bytes(Image.new("L", (28, 28)))[:50], "not a readable PNG file"),
         (b"text", "not a readable PNG file"),
     ],
