@@ -6,6 +6,7 @@ that an incomplete environment is a finding and not a crash.
 
 import importlib.metadata
 import io
+import json
 import os
 import re
 import shutil
@@ -162,15 +163,15 @@ def _disk() -> Finding:
 
 def _pipeline() -> Finding:
     """Whether DVC itself can work here."""
-    command = [sys.executable, "-m", "dvc", "repro", "--dry"]
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["dvc repro --dry failed"]
+        lines = done.stderr.strip().splitlines() or ["dvc status failed"]
         # Of an invalid dvc.yaml, DVC says so in the first line, and shows the place after it.
         line = next((line for line in lines if line.startswith("ERROR: ")), lines[0])
         return PROBLEM, "pipeline", line.removeprefix("ERROR: ")
-    stages = [line.split("'")[1] for line in done.stdout.splitlines() if "Running stage" in line]
-    return OK, "pipeline", f"dvc repro will run {', '.join(stages) or 'nothing'}"
+    changed = json.loads(done.stdout)
+    return OK, "pipeline", f"changed since the last run: {', '.join(changed) or 'nothing'}"
 
 
 def _remote() -> Finding:

@@ -37,13 +37,21 @@ def test_all_is_well_and_the_remote_is_tried(small: Workspace) -> None:
     said = doctor(small)
     assert list(said) == ALL
     assert all(text.startswith("ok ") for text in said.values())
-    assert said["pipeline"] == "ok dvc repro will run nothing"
+    assert said["pipeline"] == "ok changed since the last run: nothing"
     assert list(storage.iterdir()) == []
     (small.path / "requirements.lock").unlink()
     with read_only(storage):
         said = doctor(small)
     assert said["remote"].startswith("note storage: ")
     assert said["packages"].startswith("note requirements.lock is missing")
+
+
+def test_a_fresh_clone_has_no_problem(small: Workspace, tmp_path: Path) -> None:
+    clone = small.clone(tmp_path / "clone")
+    raw = "data/raw/small.npz"
+    shutil.copy(small.path / raw, clone.path / raw)
+    said = doctor(clone)
+    assert said["pipeline"].startswith("ok changed since the last run: prepare, train_linear, ")
 
 
 def test_what_does_not_stop_the_pipeline_is_a_note(small: Workspace) -> None:
