@@ -107,8 +107,11 @@ def _table(ranked: Sequence[Row]) -> list[list[str]]:
 
 
 def _aligned(table: list[list[str]]) -> str:
-    """Columns side by side, all but the first and the last two to the right."""
-    short = [[_shorten(cell) for cell in row] for row in table]
+    """Columns side by side, all but the first and the last two to the right.
+
+    Cells are shortened, but not the run's name in the last: `dvc exp apply` needs the whole of it.
+    """
+    short = [[*map(_shorten, row[:-1]), row[-1]] for row in table]
     widths = [max(map(len, column)) for column in zip(*short, strict=True)]
     sides = ["<", *[">"] * (len(widths) - 3), "<", "<"]
     return "\n".join(
