@@ -124,7 +124,7 @@ def write_dataset(arguments: list[str]) -> None:
     print(
         f"Next: dvc add {path}\n"
         f"      dvc exp run -S prepare.dataset={options.new}\n"
-        "      make compare"
+        "      make compare REV=HEAD"
     )
 
 

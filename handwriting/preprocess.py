@@ -44,7 +44,7 @@ WIDEST = 2.2
 STD_BY_MAD = 1.4826
 
 NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
-SEVERAL = "more than one digit, or something else on it; cut out one digit with paper around it"
+SEVERAL = "more than one digit, or something else; cut out one, with paper around it"
 
 # About damaged EXIF data, and about pictures so large that they are refused here.
 warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -15,7 +15,7 @@ import hypothesis
 import numpy as np
 import pytest
 import yaml
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from ruamel.yaml import YAML
 
 from stages.lib import datasets, files, paths, runtime
@@ -249,29 +249,37 @@ def cut_from_mnist(start: int = 0) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def small_pipeline(
-    checkout: Callable[[], Workspace], tmp_path_factory: pytest.TempPathFactory
-) -> Workspace:
+def once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[], Workspace]], Workspace]:
+    """Makes a workspace of a name once, for all processes that run tests; the others wait."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def make_once(name: str, make: Callable[[], Workspace]) -> Workspace:
+        workspace = Workspace(folder / name / "digits")
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not workspace.path.exists():
+                make().path.parent.rename(workspace.path.parent)
+        return workspace
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def small_pipeline(checkout: Callable[[], Workspace], once: Callable[..., Workspace]) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
     There is an experiment, too, and a branch with the same content: `wide`, with 48 hidden units.
-    All tests share it, in whatever process they run: change only a copy of it.
+    Shared: change only a copy of it.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    workspace = Workspace(shared / "small_pipeline/digits")
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not workspace.path.exists():
-            made = checkout()
-            run_small_pipeline(made)
-            made.path.parent.rename(workspace.path.parent)
-    return workspace
+    return once("small", lambda: run_small_pipeline(checkout()))
 
 
-def run_small_pipeline(workspace: Workspace) -> None:
-    """The way of a data set of one's own, as docs/data.md has it."""
+def run_small_pipeline(workspace: Workspace) -> Workspace:
+    """The way of a data set of one's own, as docs/data.md has it, and the experiment."""
     raw = str(paths.raw("small"))
     (workspace.path / raw).write_bytes(cut_from_mnist())
     workspace.dvc("add", "--quiet", raw)
@@ -287,6 +295,7 @@ def run_small_pipeline(workspace: Workspace) -> None:
     workspace.dvc("exp", "branch", "wide", "wide")
     workspace.run("git", "restore", ".")
     workspace.dvc("checkout", "--quiet")
+    return workspace
 
 
 @pytest.fixture
@@ -296,11 +305,15 @@ def small(small_pipeline: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def mnist_pipeline(checkout: Callable[[], Workspace]) -> Workspace:
+def mnist_pipeline(checkout: Callable[[], Workspace], once: Callable[..., Workspace]) -> Workspace:
     """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
-    workspace = checkout()
-    assert workspace.repro() == STAGES
-    return workspace
+
+    def run() -> Workspace:
+        workspace = checkout()
+        assert workspace.repro() == STAGES
+        return workspace
+
+    return once("mnist", run)
 
 
 @pytest.fixture(scope="session")
@@ -309,6 +322,8 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if not program:
         pytest.skip("Chromium is not installed: apt-get install chromium")
+    # A busy machine may be slow; that is no failure.
+    expect.set_options(timeout=0)
     nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(

@@ -1,23 +1,19 @@
 """The page of `make try` in a real browser that reaches nothing but this machine."""
 
 import re
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
+from tests.servers import free_port
 
-CHROMIUM = shutil.which("chromium")
 MODELS = ["linear", "hidden", "linear, HEAD", "hidden, HEAD"]
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here to open the page with")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +24,7 @@ def workspace(mnist_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def address(workspace: Workspace) -> Iterator[str]:
     """Where the page is served, with the models of HEAD beside those of the workspace."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-m", "handwriting.page"],
         cwd=workspace.path,
@@ -43,14 +37,6 @@ def address(workspace: Workspace) -> Iterator[str]:
         assert found
         yield found[0]
         server.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visitor:

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import Workspace
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -27,9 +25,8 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
 def test_another_environment_is_left_alone(
-    checkout: Callable[[], Workspace], tmp_path: Path, variable: str
+    checkout: Callable[[], Workspace], tmp_path: Path
 ) -> None:
     workspace = checkout()
     other = tmp_path / "other"
@@ -38,18 +35,19 @@ def test_another_environment_is_left_alone(
     # This user's network and caches, in front of which the other environment is active.
     path = os.pathsep.join([str(other / "bin"), os.environ["PATH"]])
     network = {name: os.environ.get(name, "") for name in PROXIES}
-    active = {"PATH": path, variable: str(other), "HOME": os.environ["HOME"]}
-    workspace.run("make", "setup", env=network | active)
+    user = network | {"PATH": path, "HOME": os.environ["HOME"]}
+    workspace.run("make", "setup", env=user | {"VIRTUAL_ENV": str(other)})
+    workspace.run("make", "setup", "EXTRAS=ssh", env=user | {"CONDA_PREFIX": str(other)})
     assert content(other) == before
 
     python = workspace.path / ".venv/bin/python"
     done = workspace.run(python, "-m", "tools.doctor")
     assert "ok      packages  all " in done.stdout
-    assert workspace.run(python, "-c", "import keras, sys; print(sys.prefix)").stdout == (
+    assert workspace.run(python, "-c", "import keras, dvc_ssh, sys; print(sys.prefix)").stdout == (
         f"{workspace.path / '.venv'}\n"
     )
     # Set up once, it has nothing left to do; nothing that Git would see has changed.
-    assert workspace.run("make", "setup", env=network | active).stdout.splitlines() in (
+    assert workspace.run("make", "setup", env=user).stdout.splitlines() in (
         [],
         ["make: Nothing to be done for 'setup'."],
     )
