@@ -24,7 +24,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STANDARD_INPUT = Path("-")
 # Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
 THREADS = 2
-REV_HELP = "take the models of another Git revision, through DVC"
+REV_HELP = "take the models of another branch, tag, commit or experiment"
 
 
 def main() -> None:

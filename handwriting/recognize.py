@@ -17,13 +17,12 @@ Recognizer = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def read(rev: str = "") -> dict[str, list[Layer]]:
-    """The layers of both models: of a Git revision, through DVC, or else of the workspace.
+    """The layers of both models: of a branch, tag, commit or experiment, or else of the workspace.
 
-    Raises UserError if there is no such revision, or no usable model of it on this machine and on
-    the DVC remote.
+    Raises UserError if there is no such revision, or no usable model of it.
     """
     content = _at_revision(rev) if rev else _in_workspace()
-    source = f"{rev}:" if rev else ""
+    source = f"{rev}: " if rev else ""
     return {
         name: model_files.parse(content[name], f"{source}{paths.model(name)}", name, SIDE**2)
         for name in paths.MODELS
@@ -61,19 +60,7 @@ def _in_workspace() -> dict[str, bytes]:
 
 def _at_revision(rev: str) -> dict[str, bytes]:
     # DVC takes a second to import.
-    import dvc.api
-    from dvc.exceptions import DvcException
-    from dvc.scm import RevError
+    from tools import revisions
 
-    content = {}
-    for name in paths.MODELS:
-        try:
-            content[name] = dvc.api.read(str(paths.model(name)), rev=rev, mode="rb")
-        except RevError:
-            raise UserError(f"{rev}: no such revision; git branch and git log list them") from None
-        except (DvcException, OSError) as error:
-            raise UserError(
-                f"{rev}:{paths.model(name)}: not on this machine ({files.first_line(error)}); "
-                "get it with dvc fetch --all-branches, or dvc exp apply and dvc repro"
-            ) from None
-    return content
+    revision = revisions.find(rev)
+    return {name: revisions.read(revision, paths.model(name)) for name in paths.MODELS}

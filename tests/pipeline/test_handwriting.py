@@ -120,7 +120,7 @@ def test_standard_input_and_the_models_of_another_revision(
 
     shutil.rmtree(small.path / ".dvc/cache")
     lost = handwriting(small, "7.png", "--rev", "before").stderr
-    assert lost.startswith("error: before:models/linear.keras: not on this machine")
+    assert lost.startswith("error: before: no models/linear.keras (neither here nor in the DVC ")
     assert len(lost.splitlines()) == 1
     missing = handwriting(small, "7.png").stderr
     assert missing.startswith("error: models/linear.keras: no such file; get it with dvc pull")
@@ -130,7 +130,10 @@ def test_standard_input_and_the_models_of_another_revision(
     ("arguments", "error"),
     [
         (["empty"], "empty: no PNG, JPEG or WebP files in this folder"),
-        (["7.png", "--rev", "nowhere"], "nowhere: no such revision; "),
+        (
+            ["7.png", "--rev", "nowhere"],
+            "'nowhere': no branch, tag, commit or experiment has that name",
+        ),
         (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0 to 9"),
         (["7.png", "--label", "7"], "--label and --keep only work together"),
         (["7.png", "--save", "."], ".: the pictures are there; save to another folder"),
