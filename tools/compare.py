@@ -21,7 +21,7 @@ from tools.revisions import WORKSPACE, Revision
 from tools.seeds import Sample
 
 COLUMNS = 100
-LONGEST_NAME = 20
+LONGEST_NAME = 12
 LINES = 20
 
 
@@ -97,7 +97,7 @@ def describe(first: Revision, second: Revision) -> list[str]:
     """What `make compare` prints, a paragraph an item. Raises UserError as `compare` does."""
     compared = compare(first, second)
     known = runs.models()
-    old, new = shorten(first.name), shorten(second.name)
+    old, new = label(first), label(second)
     width = max(len(old), len(new))
     text = [
         _one_line(f"{name:{width}}  {_origin(side)}")
@@ -161,14 +161,15 @@ def over_seeds(one: Sample, other: Sample, first: str, second: str) -> list[str]
     ]
 
 
-def shorten(name: str) -> str:
-    """A revision's name, without its middle if it is long."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:8]}...{name[-9:]}"
+def label(revision: Revision) -> str:
+    """What the sentences call a revision: its name, or its commit if that is long."""
+    return revision.name if len(revision.name) <= LONGEST_NAME else revision.commit[:7]
 
 
 def _origin(revision: Revision) -> str:
     if revision.name != WORKSPACE:
-        return f"{revision.commit[:7]}, {revision.date:%Y-%m-%d %H:%M}"
+        text = f"{revision.commit[:7]}, {revision.date:%Y-%m-%d %H:%M}"
+        return text if label(revision) == revision.name else f"{text}, {revision.name}"
     parameters, modules = revisions.unlike_workspace(revisions.stages(revision))
     changed = ", ".join([*parameters, *modules])
     note = f", changed since its run: {changed}" if changed else ""

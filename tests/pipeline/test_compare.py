@@ -123,6 +123,16 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
     )
 
 
+def test_a_long_name_is_told_once(branched: Workspace) -> None:
+    names = ("feature/a-hidden-layer-of-32-units", "feature/a-hidden-layer-of-64-units")
+    for name, revision in zip(names, ("main", "better"), strict=True):
+        branched.run("git", "branch", name, revision)
+    text = compare(branched, *names)
+    assert all(text.count(name) == 1 for name in names)
+    first, second = (line.split()[0] for line in text.splitlines()[:2])
+    assert f"8 in {first}, 30 in {second}; McNemar's" in text
+
+
 def test_nothing_differs_and_tensorflow_is_not_imported(branched: Workspace) -> None:
     # An annotated tag is an object of its own.
     branched.run("git", "tag", "--message", "as it is", "v1", "better")
