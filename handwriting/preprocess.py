@@ -31,6 +31,8 @@ LEAST_CONTRAST_TO_NOISE = 4
 # digit, and smaller ones are dirt.
 WIDEST_GAP = 0.2
 LARGEST_DIRT = 0.15
+# The least share of a picture's edge that is paper, unless it is cut out closely.
+MOSTLY_PAPER = 0.9
 # The least share of all ink that the digit has.
 LEAST_INK = 0.8
 # As a share of the digit's longer side: thinner strokes are thickened.
@@ -147,7 +149,8 @@ def _paper(brightness: np.ndarray) -> np.ndarray:
 
     It is a quadratic surface, since light changes slowly: fitted to the picture's edge, then to
     whatever is close to the surface. In a picture that is cut out closely, ink covers much of the
-    edge, so the fit also starts from what is as bright as most of the edge; the better one counts.
+    edge; then the fit also starts from what is as bright as most of the edge, and the better one
+    counts.
     """
     small = Image.fromarray(brightness)
     small.thumbnail((PAPER_SIDE, PAPER_SIDE), Image.Resampling.BOX)
@@ -155,12 +158,15 @@ def _paper(brightness: np.ndarray) -> np.ndarray:
     y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in values.shape), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
     edge = np.maximum(np.abs(x), np.abs(y)) > 0.8
-    usual = np.percentile(values[edge], 50, method="lower")
-    alike = edge & (np.abs(values - usual) <= LEAST_CONTRAST)
-    surfaces = [_fit(values, terms, start) for start in (edge, alike)]
-    best = max(
-        surfaces, key=lambda surface: np.sum(edge & (np.abs(values - surface) <= LEAST_CONTRAST))
-    )
+
+    def explained(surface: np.ndarray) -> float:
+        return float(np.mean(np.abs(values - surface)[edge] <= LEAST_CONTRAST))
+
+    best = _fit(values, terms, edge)
+    if explained(best) < MOSTLY_PAPER:
+        usual = np.percentile(values[edge], 50, method="lower")
+        alike = edge & (np.abs(values - usual) <= LEAST_CONTRAST)
+        best = max(best, _fit(values, terms, alike), key=explained)
     height, width = brightness.shape
     paper: np.ndarray = np.asarray(Image.fromarray(best.astype(np.float32)).resize((width, height)))
     return paper
