@@ -25,7 +25,7 @@ hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
 ROOT = Path(__file__).parents[1]
-# Has a process count which lines it runs, if this one does; that takes a quarter of its time.
+# Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.
 COUNT_LINES = {
     name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
 }
@@ -252,18 +252,20 @@ def cut_from_mnist(start: int = 0) -> bytes:
 def once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str, Callable[[], Workspace]], Workspace]:
-    """Makes a workspace of a name once, for all processes that run tests; the others wait."""
+    """Makes a named workspace once; each process that runs tests gets a copy of it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
 
     def make_once(name: str, make: Callable[[], Workspace]) -> Workspace:
-        workspace = Workspace(folder / name / "digits")
+        made = folder / name
         with (folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not workspace.path.exists():
-                make().path.parent.rename(workspace.path.parent)
-        return workspace
+            if not made.exists():
+                make().path.parent.rename(made)
+        copy = tmp_path_factory.mktemp(name) / "copy"
+        shutil.copytree(made, copy, symlinks=True)
+        return Workspace(copy / "digits")
 
     return make_once
 
@@ -272,14 +274,14 @@ def once(
 def small_pipeline(checkout: Callable[[], Workspace], once: Callable[..., Workspace]) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
-    There is an experiment, too, and a branch with the same content: `wide`, with 48 hidden units.
+    The experiment `wide`, and the branch of the same name and content, have 48 hidden units.
     Shared: change only a copy of it.
     """
     return once("small", lambda: run_small_pipeline(checkout()))
 
 
 def run_small_pipeline(workspace: Workspace) -> Workspace:
-    """The way of a data set of one's own, as docs/data.md has it, and the experiment."""
+    """Train on a data set as docs/data.md shows it, then run the experiment `wide`."""
     raw = str(paths.raw("small"))
     (workspace.path / raw).write_bytes(cut_from_mnist())
     workspace.dvc("add", "--quiet", raw)

@@ -16,7 +16,7 @@ LIBRARY = Path(".venv/vega.js")
 
 def vega() -> str:
     """JavaScript that defines vegaEmbed and loads nothing else."""
-    # To bundle it takes seconds.
+    # Bundling takes seconds.
     return LIBRARY.read_text("utf-8") if LIBRARY.is_file() else _bundle()
 
 

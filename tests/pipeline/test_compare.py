@@ -123,7 +123,7 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
     )
 
 
-def test_a_long_name_is_told_once(branched: Workspace) -> None:
+def test_a_long_name_is_printed_once(branched: Workspace) -> None:
     names = ("feature/a-hidden-layer-of-32-units", "feature/a-hidden-layer-of-64-units")
     for name, revision in zip(names, ("main", "better"), strict=True):
         branched.run("git", "branch", name, revision)

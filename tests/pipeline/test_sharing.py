@@ -74,7 +74,7 @@ def test_a_model_without_a_clone(shared: Workspace) -> None:
 
 
 def test_what_was_pushed_is_run_nowhere_else(shared: Workspace) -> None:
-    """Even a run that no commit of the clone has: `make push` sends all that DVC remembers."""
+    """Even what is not checked out: `make push` sends all runs that DVC remembers."""
     done = shared.make("push")
     assert "files pushed, and the records of 6 runs" in done.stdout
     b = clone(shared)
