@@ -238,8 +238,6 @@ def _scale(ink: np.ndarray, longer_side: int) -> np.ndarray:
 
 def _thicken(ink: np.ndarray) -> np.ndarray:
     """The same digit with no stroke thinner than THINNEST_STROKE."""
-    # Scaling has made hairlines faint.
-    ink = ink / ink.max()
     mask = np.pad(ink > 0.5, 1)
     inside = (mask[:-2] & mask[2:])[:, 1:-1] & (mask[:, :-2] & mask[:, 2:])[1:-1]
     outline = np.sum(mask[1:-1, 1:-1] & ~inside)

@@ -123,11 +123,6 @@ def test_a_picture_that_is_cut_out_closely(points: list[tuple[float, float]]) ->
     assert difference(digit(ImageOps.invert(close)), digit(image)) <= TOLERANCE
 
 
-def test_a_hairline() -> None:
-    image = digit(drawn(SEVEN, stroke=0.004))
-    assert image.max() == 255
-
-
 def test_dirt_is_left_out() -> None:
     image = LINE.copy()
     ImageDraw.Draw(image).ellipse((20, 20, 26, 26), fill=0)
