@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from ruamel.yaml import YAML
 
 from stages.lib import datasets, files, paths, runtime
+from tests import preloaded
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -54,10 +55,6 @@ SMALL = {
     "train_hidden.units": 32,
 }
 WIDE = 48
-# All stages in one process, so that TensorFlow is imported once.
-RUN_STAGES = f"from stages import {', '.join(STAGES)}\nfrom stages.lib import files\n" + "\n".join(
-    f"files.write_all({stage}.main())" for stage in STAGES
-)
 
 
 class Workspace:
@@ -101,16 +98,31 @@ class Workspace:
             capture_output=True,
             check=False,
         )
-        if status is not None:
-            assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert status in (None, done.returncode), f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def run_module(
+        self, name: str, *arguments: str, status: int | None = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The same for `python -m NAME`, which is DVC or imports it."""
+        done = preloaded.run(name, arguments, self.path, self.environment | (env or {}))
+        assert status in (None, done.returncode), f"{done.args}\n{done.stdout}\n{done.stderr}"
         return done
 
     def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a stage; its lines are counted, unlike those of the stages that `dvc` runs."""
         return self.run(sys.executable, "-m", f"stages.{name}", env=COUNT_LINES, **options)
 
+    def run_stages(
+        self, *names: str, before: Sequence[str] = (), env: dict[str, str] | None = None
+    ) -> None:
+        """Run stages in one process, so that TensorFlow is imported once."""
+        code = f"from stages import {', '.join(names)}\nfrom stages.lib import files\n"
+        code += "".join(f"files.write_all({name}.main())\n" for name in names)
+        self.run(*before, sys.executable, "-c", code, env=env)
+
     def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.run("dvc", *arguments, **options)
+        return self.run_module("dvc", *arguments, **options)
 
     def repro(self, *arguments: str) -> list[str]:
         """`dvc repro`; the stages that it ran."""
@@ -248,10 +260,11 @@ def cut_from_mnist(start: int = 0) -> bytes:
     return files.array_bytes({name: mnist[name][start : start + n] for name, n in names})
 
 
+MakeOnce = Callable[[str, Callable[[], Workspace]], Workspace]
+
+
 @pytest.fixture(scope="session")
-def once(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, Callable[[], Workspace]], Workspace]:
+def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     """Makes a named workspace once; each process that runs tests gets a copy of it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -271,17 +284,17 @@ def once(
 
 
 @pytest.fixture(scope="session")
-def small_pipeline(checkout: Callable[[], Workspace], once: Callable[..., Workspace]) -> Workspace:
+def small_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
-    The experiment `wide`, and the branch of the same name and content, have 48 hidden units.
-    Shared: change only a copy of it.
+    The branch `wide`, which is an experiment, too, has WIDE hidden units. Shared: change only a
+    copy of it.
     """
     return once("small", lambda: run_small_pipeline(checkout()))
 
 
 def run_small_pipeline(workspace: Workspace) -> Workspace:
-    """Train on a data set as docs/data.md shows it, then run the experiment `wide`."""
+    """Train on a data set as docs/data.md shows it; on the branch `wide`, train another model."""
     raw = str(paths.raw("small"))
     (workspace.path / raw).write_bytes(cut_from_mnist())
     workspace.dvc("add", "--quiet", raw)
@@ -292,10 +305,16 @@ def run_small_pipeline(workspace: Workspace) -> Workspace:
     # What it printed, for the tests: outside the repository.
     (workspace.path.parent / "stdout").write_text(done.stdout)
     (workspace.path.parent / "stderr").write_text(done.stderr)
-    done = workspace.dvc("exp", "run", "--name", "wide", "-S", f"train_hidden.units={WIDE}")
-    assert stages_run(done.stdout) == ["train_hidden", "evaluate"]
-    workspace.dvc("exp", "branch", "wide", "wide")
-    workspace.run("git", "restore", ".")
+
+    base = workspace.run("git", "rev-parse", "HEAD").stdout.strip()
+    workspace.run("git", "switch", "--quiet", "--create", "wide")
+    workspace.set_params(**{"train_hidden.units": WIDE})
+    workspace.run_stages("train_hidden", "evaluate")
+    workspace.dvc("commit", "--force", "--quiet")
+    workspace.commit("Train a wider hidden layer")
+    # As DVC stores the experiment `wide` of that commit.
+    workspace.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/wide", "wide")
+    workspace.run("git", "switch", "--quiet", "main")
     workspace.dvc("checkout", "--quiet")
     return workspace
 
@@ -306,8 +325,19 @@ def small(small_pipeline: Workspace, tmp_path: Path) -> Workspace:
     return small_pipeline.copy(tmp_path)
 
 
+@pytest.fixture
+def shared(small: Workspace) -> Workspace:
+    """The same, with the bare Git repository ../hub as its remote `origin`.
+
+    Clones beside it have the same home, and so the same DVC remote.
+    """
+    small.run("git", "clone", "--quiet", "--bare", ".", "../hub")
+    small.run("git", "remote", "add", "origin", "../hub")
+    return small
+
+
 @pytest.fixture(scope="session")
-def mnist_pipeline(checkout: Callable[[], Workspace], once: Callable[..., Workspace]) -> Workspace:
+def mnist_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
     """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
 
     def run() -> Workspace:

@@ -8,6 +8,7 @@ import io
 import os
 import statistics
 import textwrap
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -96,27 +97,33 @@ def _test_images(revision: Revision) -> set[str]:
 def describe(first: Revision, second: Revision) -> list[str]:
     """What `make compare` prints, a paragraph an item. Raises UserError as `compare` does."""
     compared = compare(first, second)
-    known = runs.models()
-    old, new = label(first), label(second)
-    width = max(len(old), len(new))
+    names = label(first), label(second)
+    width = max(map(len, names))
     text = [
-        _one_line(f"{name:{width}}  {_origin(side)}")
-        for name, side in ((old, first), (new, second))
+        _one_line(f"{name:{width}}  {_origin(revision)}")
+        for name, revision in zip(names, (first, second), strict=True)
     ]
     images = len(compared["linear"].first.labels)
     differences = ", ".join(_differences(first, second)) or "nothing"
     text.append(_one_line(f"{images:,} test images; what differs: {differences}"))
+    return [*text, *conclusions(compared, first, second)]
 
-    samples = {
-        model: (seeds.sample(first, model, known), seeds.sample(second, model, known))
-        for model, result in compared.items()
-        if not result.identical
-    }
+
+def conclusions(compared: Mapping[str, Comparison], first: Revision, second: Revision) -> list[str]:
+    """What to conclude on each model, and how to run seeds that are missing; "" between models.
+
+    Raises UserError if a revision belongs to another pipeline.
+    """
+    names = label(first), label(second)
+    known = runs.models()
+    text, samples = [], []
     for model, result in compared.items():
-        text += ["", *on_images(model, result, old, new)]
-        if model in samples:
-            text += over_seeds(*samples[model], old, new)
-    commands = seeds.commands(samples.values())
+        text += ["", *on_images(model, result, *names)]
+        if not result.identical:
+            pair = seeds.sample(first, model, known), seeds.sample(second, model, known)
+            samples.append(pair)
+            text += over_seeds(*pair, *names)
+    commands = seeds.commands(samples)
     if commands:
         text += ["", "Another seed may change these verdicts. To run the missing ones:", *commands]
     return text
@@ -213,15 +220,21 @@ def _p(p: float) -> str:
     return f"p = {np.format_float_positional(p, precision=2, fractional=False, trim='-')}"
 
 
+def wrapped(text: Iterable[str]) -> list[str]:
+    """Lines of at most COLUMNS; what continues a paragraph is indented further than it."""
+    lines = []
+    for paragraph in text:
+        indent = " " * (len(paragraph) - len(paragraph.lstrip()) + 2)
+        found = textwrap.wrap(paragraph, COLUMNS, subsequent_indent=indent, break_on_hyphens=False)
+        lines += found or [""]
+    return lines
+
+
 def main() -> None:
     names = os.environ.get("REV", ""), os.environ.get("REV2", WORKSPACE)
     if "" in names:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
-    lines = []
-    for text in describe(*map(revisions.find, names)):
-        indent = " " * (len(text) - len(text.lstrip()) + 2)
-        wrapped = textwrap.wrap(text, COLUMNS, subsequent_indent=indent, break_on_hyphens=False)
-        lines += wrapped or [""]
+    lines = wrapped(describe(*map(revisions.find, names)))
     print("\n".join(lines if len(lines) <= LINES else filter(None, lines)))
 
 

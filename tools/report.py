@@ -81,27 +81,16 @@ def side(revision: Revision, missing: Missing) -> Side:
     return Side(revision, parameters, metrics)
 
 
-def verdicts(first: Revision, second: Revision) -> dict[str, Comparison] | str:
-    """The comparison of each model, or in a sentence why there is none."""
+def compare_models(first: Revision, second: Revision) -> tuple[dict[str, Comparison], list[str]]:
+    """The comparison of each model, and what `make compare` says of them.
+
+    Where they cannot be compared, no comparison, and the reason.
+    """
     try:
-        return compare.compare(first, second)
+        compared = compare.compare(first, second)
+        return compared, [line for line in compare.conclusions(compared, first, second) if line]
     except UserError as error:
-        return f"{error}."
-
-
-def sentences(name: str, found: Comparison, first: str, second: str) -> list[str]:
-    """What to conclude for one model."""
-    if found.identical:
-        return [f"{name}: identical predictions."]
-    old, new = found.accuracies
-    low, high = found.pair.ci95
-    return [
-        f"{name}: {found.pair.verdict(first, second)}.",
-        f"Accuracy on the test images: {old:.4f} to {new:.4f}, {100 * found.pair.gain:+.2f} "
-        f"percentage points (95 % interval {100 * low:+.2f} to {100 * high:+.2f}). Only {first} is "
-        f"right on {found.pair.only_first_right} images, only {second} on "
-        f"{found.pair.only_second_right}.",
-    ]
+        return {}, [str(error)]
 
 
 def rows(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
@@ -141,13 +130,9 @@ def markdown(first: Revision, second: Revision) -> str:
     """The verdict, the parameters that differ and the metrics, as Markdown."""
     missing = Missing()
     old, new = side(first, missing), side(second, missing)
-    found = verdicts(first, second)
-    text = [f"### {first.name} ({commit(first)}) against {second.name} ({commit(second)})", ""]
-    if isinstance(found, str):
-        text.append(found)
-    else:
-        for name, comparison in found.items():
-            text += [" ".join(sentences(name, comparison, first.name, second.name)), ""]
+    _, verdicts = compare_models(first, second)
+    title = f"### {first.name} ({commit(first)}) against {second.name} ({commit(second)})"
+    text = [title, "", "```", *compare.wrapped(verdicts), "```", ""]
     for title, before, after in (
         ("parameter", old.parameters, new.parameters),
         ("metric", old.metrics, new.metrics),
@@ -168,16 +153,8 @@ def html(first: Revision, second: Revision) -> str:
     missing = Missing()
     old, new = side(first, missing), side(second, missing)
     header = ["", first.name, second.name]
-    found = verdicts(first, second)
-    if isinstance(found, str):
-        lines, disagreements = [found], "<p>Not known: see the top of the page.</p>"
-    else:
-        lines = [
-            line
-            for name, comparison in found.items()
-            for line in sentences(name, comparison, first.name, second.name)
-        ]
-        disagreements = _disagreements(found, first, second, missing)
+    compared, verdicts = compare_models(first, second)
+    disagreements = _disagreements(compared, first, second, missing)
     drawn, pictures = _charts(first, second, missing), _figures(first, second, missing)
     about = [
         ("commit", commit(first), commit(second)),
@@ -188,7 +165,7 @@ def html(first: Revision, second: Revision) -> str:
         first=escape(first.name),
         second=escape(second.name),
         missing=_missing(missing.reasons),
-        verdicts="".join(f"<p>{escape(line)}</p>" for line in lines),
+        verdicts="".join(map(_verdict, verdicts)),
         revisions=_table(header, about),
         parameters=_table([*header, "change"], rows(old.parameters, new.parameters)),
         metrics=_table([*header, "change"], rows(old.metrics, new.metrics)),
@@ -205,6 +182,11 @@ def _missing(reasons: list[str]) -> str:
     return f'<div class="missing">These files cannot be shown:<ul>{lines}</ul></div>'
 
 
+def _verdict(line: str) -> str:
+    detail = ' class="detail"' if line.startswith(" ") else ""
+    return f"<p{detail}>{escape(line.strip())}</p>"
+
+
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A table; lines whose last of four cells is not empty are marked."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
@@ -217,16 +199,18 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _disagreements(
-    found: Mapping[str, Comparison], first: Revision, second: Revision, missing: Missing
+    compared: Mapping[str, Comparison], first: Revision, second: Revision, missing: Missing
 ) -> str:
     """For each model, the test images for which the revisions predict different digits."""
+    if not compared:
+        return "<p>Not known: see the top of the page.</p>"
     content = missing.read(second, paths.prepared("test"))
     if content is None:
         return "<p>The test images are not here.</p>"
     (flat,) = files.parse_arrays(content, str(paths.prepared("test")), ["images"])
     images = splits.square(flat)
     parts = []
-    for name, (old, new, _) in found.items():
+    for name, (old, new, _) in compared.items():
         differing = np.flatnonzero(old.digits != new.digits)
         confidence = np.maximum(old.confidence, new.confidence)[differing]
         shown = differing[np.argsort(-confidence, kind="stable")][:MOST_DISAGREEMENTS]

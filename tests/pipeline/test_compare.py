@@ -16,7 +16,7 @@ import scipy.stats
 import yaml
 
 from stages.lib import paths
-from tests.conftest import Workspace
+from tests.conftest import MakeOnce, Workspace
 
 HIDDEN = paths.predictions("hidden")
 # Git's name for a tree without files.
@@ -37,7 +37,7 @@ for os.environ["REV"] in sys.argv[1:]:
 def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
     """What `make compare` prints."""
     env = {"REV": rev, "REV2": rev2}
-    text = workspace.run("python", "-m", "tools.compare", env=env).stdout
+    text = workspace.run_module("tools.compare", env=env).stdout
     assert text.count("\n") <= 20
     assert max(map(len, text.splitlines())) <= 100
     return text
@@ -88,16 +88,22 @@ def run_with(workspace: Workspace, units: int, seed: int, accuracy: float) -> No
 
 
 @pytest.fixture(scope="module")
-def branched(small_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def branched(
+    small_pipeline: Workspace, once: MakeOnce, tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
     """On the branch `better`, which recognizes 30 images more than main, and 8 less."""
-    workspace = small_pipeline.copy(tmp_path_factory.mktemp("compare"))
-    workspace.dvc("push", "--quiet")
-    workspace.run("git", "switch", "--quiet", "--create", "better")
-    workspace.set_params(**{"train_hidden.units": 64})
-    commit_other_model(workspace, fixed=30, broken=8)
-    workspace.dvc("push", "--quiet")
-    workspace.commit("64 units")
-    return workspace
+
+    def make() -> Workspace:
+        workspace = small_pipeline.copy(tmp_path_factory.mktemp("compare"))
+        workspace.dvc("push", "--quiet")
+        workspace.run("git", "switch", "--quiet", "--create", "better")
+        workspace.set_params(**{"train_hidden.units": 64})
+        commit_other_model(workspace, fixed=30, broken=8)
+        workspace.dvc("push", "--quiet")
+        workspace.commit("64 units")
+        return workspace
+
+    return once("better", make)
 
 
 def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
@@ -202,7 +208,7 @@ def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
 
 
 def test_leaderboard(sampled: Workspace) -> None:
-    lines = sampled.run("python", "-m", "tools.leaderboard").stdout.splitlines()
+    lines = sampled.run_module("tools.leaderboard").stdout.splitlines()
     assert lines[0].startswith("Validation accuracy, dataset small, md5 ")
     assert lines[2].split()[:5] == ["model", "batch_size", "epochs", "learning_rate", "units"]
     rows = {line.split()[4]: line for line in lines if line.startswith("hidden")}

@@ -1,9 +1,9 @@
 """`python -m handwriting`, on the models of a finished run."""
 
+import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +34,9 @@ def handwriting(
 ) -> Callable[..., Done]:
     """Runs the command in this process, since starting TensorFlow takes seconds."""
 
-    def run(workspace: Workspace, *arguments: str | Path) -> Done:
+    def run(workspace: Workspace, *arguments: str | Path, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(workspace.path)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "argv", ["handwriting", *map(str, arguments)])
         code = None
         try:
@@ -95,6 +96,7 @@ def test_a_folder_with_json_save_and_keep(
     assert not list(small.path.rglob(".*.part"))
 
 
+@pytest.mark.usefixtures("tensorflow_started")
 def test_standard_input_and_the_models_of_another_revision(
     small: Workspace, handwriting: Callable[..., Done]
 ) -> None:
@@ -102,21 +104,11 @@ def test_standard_input_and_the_models_of_another_revision(
     small.run("git", "branch", "before")
     shutil.rmtree(small.path / "models")
 
-    def ask(content: bytes) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "handwriting", "-", "--rev", "before"],
-            cwd=small.path,
-            env=small.environment,
-            input=content,
-            capture_output=True,
-            check=False,
-        )
-
-    done = ask(file_bytes(drawn(SEVEN)))
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert re.fullmatch(rb"-: linear \d \(\d+\.\d %\), hidden \d \(\d+\.\d %\)\n", done.stdout)
-    empty = ask(b"")
-    assert (empty.returncode, empty.stderr) == (1, b"error: -: the file is empty\n")
+    done = handwriting(small, "-", "--rev", "before", stdin=file_bytes(drawn(SEVEN)))
+    assert (done.status, done.stderr) == (0, "")
+    assert re.fullmatch(r"-: linear \d \(\d+\.\d %\), hidden \d \(\d+\.\d %\)\n", done.stdout)
+    empty = handwriting(small, "-", "--rev", "before")
+    assert (empty.status, empty.stderr) == (1, "error: -: the file is empty\n")
 
     shutil.rmtree(small.path / ".dvc/cache")
     lost = handwriting(small, "7.png", "--rev", "before").stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dvc.repo import Repo
 
-from stages import evaluate, prepare, train_hidden, train_linear
+from stages import evaluate, prepare, train_linear
 from stages.lib import files, paths
 from tests.conftest import Workspace
 
@@ -131,9 +131,9 @@ def test_plain_keras_opens_the_models_and_gets_the_same_accuracy(
 @pytest.mark.usefixtures("tensorflow_started")
 def test_no_validation_images(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small.path)
-    small.set_params(**{"prepare.validation_size": 0, "train_hidden.epochs": 1})
+    small.set_params(**{"prepare.validation_size": 0})
     # Without starting TensorFlow for each.
-    for stage in (prepare, train_linear, train_hidden, evaluate):
+    for stage in (prepare, train_linear, evaluate):
         files.write_all(stage.main())
     assert len(arrays(small, "validation")["labels"]) == 0
     assert len(arrays(small, "train")["labels"]) == 1500

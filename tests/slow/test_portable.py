@@ -2,14 +2,13 @@
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stages.lib import paths, runtime
-from tests.conftest import RUN_STAGES, SMALL, Workspace, cut_from_mnist
+from tests.conftest import SMALL, STAGES, Workspace, cut_from_mnist
 
 QEMU = shutil.which("qemu-x86_64")
 pytestmark = [
@@ -39,7 +38,7 @@ def native(checkout: Callable[[], Workspace]) -> Workspace:
     (workspace.path / paths.raw("small")).write_bytes(cut_from_mnist())
     half = {"prepare.validation_size": 750, "train_hidden.units": 1000, "train_hidden.epochs": 1}
     workspace.set_params(**SMALL | half)
-    workspace.run(sys.executable, "-c", RUN_STAGES)
+    workspace.run_stages(*STAGES)
     # 3 splits, 2 models, 2 histories, 5 files of metrics, 2 predictions, 2 per digit, 7 figures.
     assert len(hashes(workspace)) == 23
     return workspace
@@ -52,5 +51,5 @@ def test_another_processor_computes_the_same_bytes(
     emulated = native.copy(tmp_path)
     for name in hashes(native):
         (emulated.path / name).unlink()
-    emulated.run(QEMU or "", "-cpu", processor, sys.executable, "-c", RUN_STAGES)
+    emulated.run_stages(*STAGES, before=[QEMU or "", "-cpu", processor])
     assert hashes(emulated) == hashes(native)

@@ -1,7 +1,6 @@
 """Many experiments on one machine: DVC's queue, and the leaderboard over what it ran."""
 
 import subprocess
-import sys
 
 from tests.conftest import Workspace
 from tests.servers import wait_until
@@ -29,9 +28,7 @@ def test_a_queue_trains_what_experiments_share_once_whatever_the_number_of_jobs(
         assert "Stage 'train_linear' didn't change, skipping" in log
         assert "Running stage 'train_hidden'" in log
 
-    tables = small.run(sys.executable, "-m", "tools.leaderboard").stdout.split(
-        "Validation accuracy"
-    )
+    tables = small.run_module("tools.leaderboard").stdout.split("Validation accuracy")
     board = next(table.splitlines() for table in tables if "dataset small" in table)
     assert sum(line.startswith("linear") for line in board) == 1
     header = next(line.split() for line in board if "units" in line)

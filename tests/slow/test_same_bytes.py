@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 
 from stages.lib import paths
-from tests.conftest import RUN_STAGES, SMALL, Workspace, cut_from_mnist
+from tests.conftest import SMALL, STAGES, Workspace, cut_from_mnist
 
 
 def test_other_circumstances_same_bytes(
@@ -29,6 +28,6 @@ def test_other_circumstances_same_bytes(
     one_core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
     if not shutil.which("taskset"):
         one_core = []
-    elsewhere.run(*one_core, sys.executable, "-c", RUN_STAGES, env=circumstances)
+    elsewhere.run_stages(*STAGES, before=one_core, env=circumstances)
     for name, content in small_pipeline.outputs().items():
         assert (elsewhere.path / name).read_bytes() == content, name

@@ -3,11 +3,11 @@
 import hashlib
 import shutil
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
+from stages.lib import paths
 from tests.conftest import Workspace
 from tests.mounts import read_only, small_disk
 from tests.servers import Remote, S3Server, SSHServer
@@ -35,6 +35,35 @@ def assert_nothing_wrong(workspace: Workspace) -> set[str]:
     return present
 
 
+def test_all_branches(shared: Workspace) -> None:
+    shared.dvc("push", "--all-branches")
+    b = shared.clone(shared.path.with_name("b"))
+    b.run("git", "branch", "--quiet", "wide", "origin/wide")
+    b.dvc("fetch", "--all-branches")
+    # From here on, everything is in the cache.
+    shutil.rmtree(shared.home / "dvc-storage")
+    b.dvc("checkout")
+    assert b.outputs() == shared.outputs()
+    b.run("git", "switch", "--quiet", "wide")
+    b.dvc("checkout")
+    hidden = paths.model("hidden")
+    assert (b.path / hidden).read_bytes() != (shared.path / hidden).read_bytes()
+
+
+def test_a_model_without_a_clone(shared: Workspace) -> None:
+    shared.dvc("push")
+    assert shared.run("git", "status", "--porcelain").stdout == ""
+    shared.run("git", "tag", "--annotate", "--message", "First", "linear@v1.0.0")
+    shared.run("git", "push", "--quiet", "origin", "linear@v1.0.0")
+    consumer = Workspace(shared.path.with_name("consumer"))
+    consumer.path.mkdir()
+    consumer.dvc("artifacts", "get", "../hub", "linear", "--rev", "v1.0.0", "-o", "linear.keras")
+    consumer.dvc("get", "../hub", "models/hidden.keras", "--rev", "linear@v1.0.0")
+    for name in paths.MODELS:
+        got = (consumer.path / f"{name}.keras").read_bytes()
+        assert got == (shared.path / paths.model(name)).read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["s3", "ssh"])
 def test_nothing_is_run_twice(
     small: Workspace, kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -42,12 +71,12 @@ def test_nothing_is_run_twice(
     server: S3Server | SSHServer = request.getfixturevalue(f"{kind}_server")
     remote = server.remote("round-trip")
     remote.share(small)
-    small.run(sys.executable, "-m", "tools.push", env=remote.environment)
+    small.run_module("tools.push", env=remote.environment)
     clone = small.clone(tmp_path / "clone")
     clone.run("git", "restore", "--source", ":/The repository as it is", "dvc.lock")
     assert "Running stage" not in clone.dvc("repro", "--pull", env=remote.environment).stdout
     assert clone.outputs() == small.outputs()
-    said = small.run(sys.executable, "-m", "tools.doctor", env=remote.environment).stdout
+    said = small.run_module("tools.doctor", env=remote.environment).stdout
     assert "ok      remote    storage can be read and written" in said
 
 
@@ -76,7 +105,7 @@ def test_a_server_that_never_answers(small: Workspace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         Remote({"url": "ssh://127.0.0.1/digits", "port": port}, environment={}).share(small)
-        done = small.run(sys.executable, "-m", "tools.doctor")
+        done = small.run_module("tools.doctor")
     assert "note    remote    no answer within 20 s; dvc repro works without it" in done.stdout
 
 
@@ -155,3 +184,15 @@ def test_read_only_folders(small: Workspace) -> None:
             assert "Read-only" in line or "Permission denied" in line
     assert_nothing_wrong(small)
     assert small.repro() == []
+
+
+def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:
+    url = "https://me:se@cret:word@127.0.0.1:9/digits"
+    small.dvc("remote", "modify", "--local", "storage", "url", url)
+    said = [small.make("doctor").stdout, small.make("push", status=2).stderr]
+    for text in said:
+        assert "se@cret" not in text
+        assert "word" not in text
+        assert "Traceback" not in text
+    # Nor does Git see it.
+    assert small.run("git", "status", "--porcelain").stdout == ""

@@ -7,23 +7,21 @@ from pathlib import Path
 import pytest
 
 from stages.lib.errors import UserError
+from stages.lib.run import run_main
 from sweep import repository
-from sweep.__main__ import parse
+from sweep.__main__ import main, parse
+from tests.conftest import ROOT
 
 SETTING = ("-S", "train_hidden.units=8")
 
 
-def test_a_refusal_is_one_line_and_status_1() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sweep", "-S", "train_hidden.units=8,0"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr == (
-        "error: -S: train_hidden.units is 0; must be a whole number from 1 to 10000\n"
+def test_a_refusal_is_one_line_and_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["sweep", "-S", "train_hidden.units=8,0"])
+    with pytest.raises(SystemExit) as end:
+        run_main(main)
+    assert end.value.code == (
+        "error: -S: train_hidden.units is 0; must be a whole number from 1 to 10000"
     )
 
 

@@ -41,7 +41,6 @@ def weights(model: Any) -> bytes:
     ("stage", "portable", "n", "batch_size"),
     [
         (train_linear, True, 100, 32),
-        (train_linear, False, 100, 32),
         (train_hidden, True, 100, 32),
         (train_hidden, False, 100, 32),
         (train_linear, True, 9, 1),
