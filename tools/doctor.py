@@ -45,12 +45,17 @@ def main() -> None:
 
 def findings() -> Iterator[Finding]:
     """Verdict, name and text of each; those that need packages only where they are installed."""
-    yield _python()
-    packages = list(_packages())
-    yield from packages
-    if any(verdict == PROBLEM for verdict, _, _ in packages):
+    for check in (_python, _packages):
+        finding = check()
+        yield finding
+        if finding[0] == PROBLEM:
+            return
+    try:
+        yield from _params()
+    except ImportError as error:
+        # Of a package that another one needs.
+        yield PROBLEM, "packages", f"missing: {error.name}; {INSTALL}"
         return
-    yield from _params()
     yield _folders()
     yield _disk()
     yield _pipeline()
@@ -65,49 +70,35 @@ def _python() -> Finding:
     return PROBLEM, "Python", f"{version}; {needed}"
 
 
-def _packages() -> Iterator[Finding]:
-    """What is installed of the runtime's packages, against the lock."""
-    try:
-        import tomllib
+def _packages() -> Finding:
+    """What pyproject.toml asks for, and whether all that is installed is as locked."""
+    import tomllib
 
-        from packaging.requirements import Requirement
-        from packaging.utils import canonicalize_name
-    except ImportError:
-        yield PROBLEM, "packages", "not installed: run make"
-        return
-    locked = {}
-    if LOCK.is_file():
-        locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
-    waiting = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
-    found: dict[str, str | None] = {}
-    while waiting:
-        requirement = Requirement(waiting.pop())
-        name = canonicalize_name(requirement.name)
-        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-            continue
-        try:
-            package = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-            continue
-        found[name] = package.version
-        waiting += package.requires or []
-    missing = [name for name, version in found.items() if version is None]
+    dependencies = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    wanted = re.findall(r"^[\w.-]+", "\n".join(dependencies), re.MULTILINE)
+    distributions = importlib.metadata.distributions()
+    installed = {_canonical(package.name): package.version for package in distributions}
+    missing = [name for name in wanted if _canonical(name) not in installed]
+    if missing and not Path(".venv").exists():
+        return PROBLEM, "packages", "not installed: run make"
+    if missing:
+        return PROBLEM, "packages", f"missing: {_some(missing)}; {INSTALL}"
+    if not LOCK.is_file():
+        return NOTE, "packages", f"{LOCK} is missing, so versions cannot be compared"
+    locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
     other = [
         f"{name} {version} instead of {locked[name]}"
-        for name, version in found.items()
-        if version and locked.get(name, version) != version
+        for name, version in installed.items()
+        if locked.get(name, version) != version
     ]
-    if missing and not Path(".venv").exists():
-        yield PROBLEM, "packages", "not installed: run make"
-    elif missing:
-        yield PROBLEM, "packages", f"missing: {_some(missing)}; {INSTALL}"
-    elif not locked:
-        yield NOTE, "packages", f"{LOCK} is missing, so versions cannot be compared"
-    elif other:
-        yield NOTE, "packages", f"{_some(other)}; the bits may differ; {INSTALL}"
-    else:
-        yield OK, "packages", f"all {len(found)} as in {LOCK}"
+    if other:
+        return NOTE, "packages", f"{_some(other)}; the bits may differ; {INSTALL}"
+    return OK, "packages", f"as in {LOCK}"
+
+
+def _canonical(name: str) -> str:
+    """The spelling of a package's name in the lock."""
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 def _some(names: list[str]) -> str:
