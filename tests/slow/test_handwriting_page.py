@@ -51,6 +51,8 @@ class Visitor:
 
     def draw(self, points: Sequence[tuple[float, float]], left: float = 0.2) -> None:
         """A stroke through the points, in a square of 0.6 of the canvas."""
+        # While the page is loading, something invisible may lie over the canvas: hover() waits.
+        self.page.locator("canvas").hover()
         box = self.page.locator("canvas").bounding_box()
         assert box
         at = [
