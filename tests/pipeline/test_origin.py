@@ -1,7 +1,6 @@
-"""What is edited while a stage runs: it fails, and nothing is recorded that is not so.
+"""What is edited while `prepare` runs: it fails and writes nothing. tests/slow has other stages.
 
-Named pipes hold a stage after it has read its parameters and data: `prepare` reads params.yaml a
-second time before it writes, and Keras, when the other stages import it, reads keras.json.
+Named pipes hold it where it reads params.yaml for the first and the second time.
 """
 
 import subprocess
@@ -14,26 +13,18 @@ from tests.pipes import put_pipe, wait_for_reader
 Edit = Callable[[Workspace], object]
 
 
-def append(name: str) -> Edit:
-    def edit(workspace: Workspace) -> None:
-        with (workspace.path / name).open("ab") as file:
-            file.write(b"\n")
-
-    return edit
+def append(workspace: Workspace, name: str) -> None:
+    """Add a line to a file."""
+    with (workspace.path / name).open("ab") as file:
+        file.write(b"\n")
 
 
-def set_param(name: str, value: object) -> Edit:
-    return lambda workspace: workspace.set_params(**{name: value})
-
-
-def prepare_and_edit(
-    workspace: Workspace, edit: Edit, *command: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `prepare`, and edit something before it ends."""
+def prepare_and_edit(workspace: Workspace, edit: Edit) -> subprocess.CompletedProcess[str]:
+    """Run `prepare`, and edit something after it has read its input."""
     params = workspace.path / "params.yaml"
     content = params.read_bytes()
     put_pipe(params)
-    with workspace.start(*command) as stage:
+    with workspace.start(sys.executable, "-m", "stages.prepare") as stage:
         with wait_for_reader(params, stage) as pipe:
             put_pipe(params)
             pipe.write(content)
@@ -50,12 +41,12 @@ def test_a_stage_whose_origin_is_edited_fails_and_writes_nothing(small: Workspac
     before: list[object] = []
 
     def edit(workspace: Workspace) -> None:
-        set_param("prepare.seed", 2)(workspace)
-        append("data/raw/small.npz")(workspace)
-        append("stages/lib/splits.py")(workspace)
+        workspace.set_params(**{"prepare.seed": 2})
+        append(workspace, "data/raw/small.npz")
+        append(workspace, "stages/lib/splits.py")
         before.append(workspace.written())
 
-    done = prepare_and_edit(small, edit, sys.executable, "-m", "stages.prepare")
+    done = prepare_and_edit(small, edit)
     assert done.returncode == 1
     assert done.stderr == (
         "error: params.yaml: prepare, data/raw/small.npz, stages/lib/splits.py changed while the "

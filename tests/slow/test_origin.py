@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.conftest import Workspace
-from tests.pipeline.test_origin import Edit, append, set_param
+from tests.pipeline.test_origin import Edit, append
 from tests.pipes import put_pipe, wait_for_reader
 
 
@@ -31,9 +31,9 @@ def test_an_evaluation_whose_origin_is_edited_fails_and_writes_nothing(small: Wo
     before: list[object] = []
 
     def edit(workspace: Workspace) -> None:
-        set_param("runtime.portable", False)(workspace)
-        append("models/hidden.keras")(workspace)
-        append("stages/evaluate.py")(workspace)
+        workspace.set_params(**{"runtime.portable": False})
+        append(workspace, "models/hidden.keras")
+        append(workspace, "stages/evaluate.py")
         before.append(workspace.written())
 
     done = run_and_edit(small, edit, sys.executable, "-m", "stages.evaluate")
@@ -52,8 +52,8 @@ def test_dvc_records_nothing_of_a_training_that_was_edited(small: Workspace) -> 
 
     def edit(workspace: Workspace) -> None:
         workspace.set_params(**{"train_hidden.units": 7})
-        for name in ("data/prepared/train.npz", "stages/lib/training.py"):
-            append(name)(workspace)
+        append(workspace, "data/prepared/train.npz")
+        append(workspace, "stages/lib/training.py")
 
     done = run_and_edit(small, edit, "dvc", "repro", "train_hidden")
     assert done.returncode == 255
