@@ -92,7 +92,8 @@ test: setup-dev ## run the tests that a person waits for
 
 test-all: setup-dev ## run all tests, and count the lines of stages/ that they cover
 	@coverage erase
-	@coverage run -m pytest --numprocesses 2 --dist worksteal tests/slow tests/pipeline tests/unit
+	@coverage run -m pytest --numprocesses 2 --dist worksteal \
+		tests/slow/test_portable.py tests/slow tests/pipeline tests/unit
 	@coverage combine --quiet
 	@coverage report
 

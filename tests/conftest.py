@@ -25,6 +25,11 @@ from tests import preloaded
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
+# Where the tests run in the background, these are ignored, and would be by all that they start.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 ROOT = Path(__file__).parents[1]
 # Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.
 COUNT_LINES = {

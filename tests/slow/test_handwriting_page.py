@@ -77,8 +77,10 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(browser: Browser, address: str) -> Visitor:
-    return Visitor(browser, address)
+def visitor(browser: Browser, address: str) -> Iterator[Visitor]:
+    yield Visitor(browser, address)
+    for context in browser.contexts:
+        context.close()
 
 
 def test_draw_see_keep(visitor: Visitor, workspace: Workspace) -> None:
