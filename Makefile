@@ -92,6 +92,7 @@ test: setup-dev ## run the tests that a person waits for
 
 test-all: setup-dev ## run all tests, and count the lines of stages/ that they cover
 	@coverage erase
+	@# The emulated processors take longest, so they start first.
 	@coverage run -m pytest --numprocesses 2 --dist worksteal \
 		tests/slow/test_portable.py tests/slow tests/pipeline tests/unit
 	@coverage combine --quiet

@@ -293,7 +293,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
 def small_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
-    The branch `wide`, which is an experiment, too, has WIDE hidden units. Shared: change only a
+    The branch `wide`, also stored as an experiment, has WIDE hidden units. Shared: change only a
     copy of it.
     """
     return once("small", lambda: run_small_pipeline(checkout()))

@@ -53,8 +53,8 @@ def findings() -> Iterator[Finding]:
     try:
         yield from _params()
     except ImportError as error:
-        # Of a package that another one needs.
-        yield PROBLEM, "packages", f"missing: {error.name}; {INSTALL}"
+        # A package that another one needs.
+        yield PROBLEM, "imports", f"missing: {error.name}; {INSTALL}"
         return
     yield _folders()
     yield _disk()
