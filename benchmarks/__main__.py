@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.lib import files, params, paths
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits import files, params, paths
+from digits.errors import UserError
+from digits.run import run_main
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("stock", "portable", "fastest")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import files, params, runtime
-from stages.lib.splits import Split
+from digits import files, params, runtime
+from digits.splits import Split
 
 EPOCHS, BATCH_SIZE = 5, 32
 
@@ -27,8 +27,8 @@ def main(way: str, folder: Path) -> None:
     portable = runtime.start(portable=way == "portable")
     import keras
 
+    from digits import training
     from stages import train_hidden, train_linear
-    from stages.lib import training
 
     hyperparameters = params.TrainHidden(
         epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=0.001, seed=1, units=1000

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import files, params, runtime
-from stages.lib.splits import Split
+from digits import files, params, runtime
+from digits.splits import Split
 
 BATCH, PIXELS, UNITS, CLASSES, SQUARE = 32, 784, 1000, 10, 2048
 STEPS, EPOCHS, REPETITIONS = 500, 6, 5
@@ -55,8 +55,8 @@ def main(way: str, folder: Path) -> None:
     import keras
     import tensorflow as tf
 
+    from digits import training
     from stages import train_hidden
-    from stages.lib import training
 
     square = np.random.default_rng(0).random((SQUARE, SQUARE), np.float32)
     rates, epochs = [], []

@@ -21,8 +21,8 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from benchmarks.__main__ import ROOT, median, run, table
-from stages.lib import datasets, files, paths
-from stages.lib.run import run_main
+from digits import datasets, files, paths
+from digits.run import run_main
 
 GRID = "train_hidden.units=8,16,24,32,40,48,56,64"
 EXPERIMENTS = 8

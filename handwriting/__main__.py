@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from digits import files, paths
+from digits.errors import UserError
+from digits.run import run_main
 from handwriting import collection, preprocess, recognize, score
-from stages.lib import files, paths
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
 from tools import dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from digits import datasets, files, paths
+from digits.datasets import Digits
+from digits.errors import UserError
+from digits.splits import CLASSES
 from handwriting.preprocess import SIDE
-from stages.lib import datasets, files, paths
-from stages.lib.datasets import Digits
-from stages.lib.errors import UserError
-from stages.lib.splits import CLASSES
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Git tracks it.

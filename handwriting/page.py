@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from digits.errors import UserError
+from digits.run import run_main
+from digits.splits import CLASSES
 from handwriting import collection, preprocess, recognize
 from handwriting.recognize import Recognizer
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
-from stages.lib.splits import CLASSES
 
 # Read when Gradio is imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageOps
 
-from stages.lib import files
-from stages.lib.errors import UserError
+from digits import files
+from digits.errors import UserError
 
 SIDE = 28
 DIGIT_SIDE = 20

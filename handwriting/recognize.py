@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from digits import files, metrics, model_files, params, paths, runtime, splits
+from digits.errors import UserError
+from digits.model_files import Layer
 from handwriting.preprocess import SIDE
-from stages.lib import files, metrics, model_files, params, paths, runtime, splits
-from stages.lib.errors import UserError
-from stages.lib.model_files import Layer
 
 # XLA compiles once for each number of images, so all calls pass the same number.
 BATCH = 100
@@ -35,7 +35,7 @@ def start(layers: Mapping[str, list[Layer]], batch: int = BATCH) -> Recognizer:
     It is compiled for `batch` images at a time; more are divided.
     """
     runtime.start(params.load(params.Runtime).portable)
-    from stages.lib import models
+    from digits import models
 
     logits = {name: models.compiled_logits(found) for name, found in layers.items()}
 

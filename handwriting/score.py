@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stages.lib import metrics
+from digits import metrics
 
 
 def report(probabilities: Mapping[str, np.ndarray], labels: np.ndarray) -> str:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import comparison, files, metrics, model_files, params, paths, runtime, splits
-from stages.lib.errors import UserError
-from stages.lib.metrics import Predictions
-from stages.lib.model_files import Layer
-from stages.lib.run import run_stage
-from stages.lib.splits import Split
+from digits import comparison, files, metrics, model_files, params, paths, runtime, splits
+from digits.errors import UserError
+from digits.metrics import Predictions
+from digits.model_files import Layer
+from digits.run import run_stage
+from digits.splits import Split
 
 
 def predict(name: str, layers: list[Layer], data: Mapping[str, Split]) -> dict[str, Predictions]:
     """The predictions of one model for each split."""
-    from stages.lib import models
+    from digits import models
 
     logits = models.compiled_logits(layers)
     found = {split: logits(images) for split, (images, _) in data.items()}
@@ -53,7 +53,7 @@ def pictures(
     images: np.ndarray, test: Mapping[str, Predictions], linear_kernel: np.ndarray
 ) -> dict[Path, bytes]:
     """The figures; `images` are those of the test set, float32 (n, pixels)."""
-    from stages.lib import figures
+    from digits import figures
 
     dataset, count = params.dataset(), params.load(params.Evaluate).examples
     drawn = {

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stages.lib import datasets, files, params, paths, splits
-from stages.lib.errors import UserError
-from stages.lib.run import run_stage
+from digits import datasets, files, params, paths, splits
+from digits.errors import UserError
+from digits.run import run_stage
 
 
 def main() -> dict[Path, bytes]:

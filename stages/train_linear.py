@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.lib import files, params, paths, runtime, splits
-from stages.lib.run import run_stage
+from digits import files, params, paths, runtime, splits
+from digits.run import run_stage
 
 if TYPE_CHECKING:
     import keras
@@ -14,7 +14,7 @@ def build_model(pixels: int, hyperparameters: params.TrainLinear) -> "keras.Sequ
     """One dense layer: images float32 (n, pixels) -> sigmoid float32 (n, 10)."""
     import keras
 
-    from stages.lib.training import initial_weights
+    from digits.training import initial_weights
 
     return keras.Sequential(
         [
@@ -36,7 +36,7 @@ def main() -> dict[Path, bytes]:
     train, validation = splits.read_all(("train", "validation")).values()
 
     portable = runtime.start(portable)
-    from stages.lib import saving, training
+    from digits import saving, training
 
     model = build_model(train.images.shape[1], hyperparameters)
     history = training.fit(model, train, validation, hyperparameters, portable)

@@ -12,9 +12,9 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from stages.lib.errors import UserError
-from stages.lib.files import first_line
-from stages.lib.run import run_main
+from digits.errors import UserError
+from digits.files import first_line
+from digits.run import run_main
 from sweep import grid, repository
 from tools import leaderboard, runs
 from tools.secrets import redact

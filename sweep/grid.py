@@ -11,8 +11,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from stages.lib import params
-from stages.lib.errors import UserError
+from digits import params
+from digits.errors import UserError
 
 
 def experiments(options: Sequence[str]) -> dict[str, list[str]]:

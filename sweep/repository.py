@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from stages.lib.errors import UserError
+from digits.errors import UserError
 from tools.secrets import redact
 
 

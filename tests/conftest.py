@@ -18,7 +18,7 @@ import yaml
 from playwright.sync_api import Browser, expect, sync_playwright
 from ruamel.yaml import YAML
 
-from stages.lib import datasets, files, paths, runtime
+from digits import datasets, files, paths, runtime
 from tests import preloaded
 
 # How long an example takes says nothing about the code on a busy machine.
@@ -123,7 +123,7 @@ class Workspace:
         self, *names: str, before: Sequence[str] = (), env: dict[str, str] | None = None
     ) -> None:
         """Run stages in one process, so that TensorFlow is imported once."""
-        code = f"from stages import {', '.join(names)}\nfrom stages.lib import files\n"
+        code = f"from stages import {', '.join(names)}\nfrom digits import files\n"
         code += "".join(f"files.write_all({name}.main())\n" for name in names)
         self.run(*before, sys.executable, "-c", code, env=env)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import vl_convert
 
-from stages.lib import files
-from stages.lib.run import run_main
+from digits import files
+from digits.run import run_main
 
 LIBRARY = Path(".venv/vega.js")
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.lib import comparison, paths
-from stages.lib.comparison import FEWEST_SEEDS, SMALLEST_SHOWN_P, PairedComparison, SeedComparison
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits import comparison, paths
+from digits.comparison import FEWEST_SEEDS, SMALLEST_SHOWN_P, PairedComparison, SeedComparison
+from digits.errors import UserError
+from digits.run import run_main
 from tools import revisions, runs, seeds
 from tools.revisions import WORKSPACE, Revision
 from tools.seeds import Sample

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import files, paths, runtime
-from stages.lib.datasets import Digits
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits import files, paths, runtime
+from digits.datasets import Digits
+from digits.errors import UserError
+from digits.run import run_main
 
 NAMES = ("mnist", "fashion_mnist")
 

@@ -108,8 +108,8 @@ def _some(names: list[str]) -> str:
 
 def _params() -> Iterator[Finding]:
     """Every problem in params.yaml, and what is wrong with the data set it names."""
-    from stages.lib import datasets, params, paths
-    from stages.lib.errors import UserError
+    from digits import datasets, params, paths
+    from digits.errors import UserError
 
     try:
         settings = params.read()

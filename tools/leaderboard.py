@@ -8,10 +8,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from stages.lib import comparison, paths
-from stages.lib.comparison import FEWEST_SEEDS, SIGNIFICANCE
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits import comparison, paths
+from digits.comparison import FEWEST_SEEDS, SIGNIFICANCE
+from digits.errors import UserError
+from digits.run import run_main
 from tools import runs
 from tools.runs import Model, Settings
 

@@ -7,8 +7,8 @@ workspace has and Git has not. Where one of its files is missing, DVC runs a sta
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits.errors import UserError
+from digits.run import run_main
 from tools.secrets import redact
 
 

@@ -20,9 +20,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from stages.lib import files, paths, splits
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits import files, paths, splits
+from digits.errors import UserError
+from digits.run import run_main
 from tools import charts, compare, revisions
 from tools.compare import Comparison
 from tools.revisions import WORKSPACE, Revision

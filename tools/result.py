@@ -4,9 +4,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from stages.lib import files, params, paths
-from stages.lib.comparison import PairedComparison
-from stages.lib.run import run_main
+from digits import files, params, paths
+from digits.comparison import PairedComparison
+from digits.run import run_main
 
 COLUMNS = 100
 

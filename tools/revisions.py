@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import yaml
 from dvc.api import DVCFileSystem
 
-from stages.lib import files, params
-from stages.lib.errors import UserError
+from digits import files, params
+from digits.errors import UserError
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.lib import params, paths
+from digits import params, paths
 from tools import revisions
 
 SEED = "seed"

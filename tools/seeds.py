@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from stages.lib import paths
-from stages.lib.comparison import FEWEST_SEEDS
-from stages.lib.errors import UserError
+from digits import paths
+from digits.comparison import FEWEST_SEEDS
+from digits.errors import UserError
 from tools import revisions, runs
 from tools.revisions import WORKSPACE, Revision
 from tools.runs import Model, Settings

@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 import yaml
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import MakeOnce, Workspace
 
 HIDDEN = paths.predictions("hidden")
@@ -24,7 +24,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Compares each revision with the workspace in one process; prints what the command would.
 COMPARE_EACH = """
 import os, sys
-from stages.lib.run import run_main
+from digits.run import run_main
 from tools import compare
 for os.environ["REV"] in sys.argv[1:]:
     try:

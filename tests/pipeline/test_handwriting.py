@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits import datasets
+from digits.run import run_main
 from handwriting.__main__ import main
-from stages.lib import datasets
-from stages.lib.run import run_main
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
 

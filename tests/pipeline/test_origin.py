@@ -43,13 +43,13 @@ def test_a_stage_whose_origin_is_edited_fails_and_writes_nothing(small: Workspac
     def edit(workspace: Workspace) -> None:
         workspace.set_params(**{"prepare.seed": 2})
         append(workspace, "data/raw/small.npz")
-        append(workspace, "stages/lib/splits.py")
+        append(workspace, "digits/splits.py")
         before.append(workspace.written())
 
     done = prepare_and_edit(small, edit)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: params.yaml: prepare, data/raw/small.npz, stages/lib/splits.py changed while the "
+        "error: params.yaml: prepare, data/raw/small.npz, digits/splits.py changed while the "
         "stage ran, so nothing was written; run it again\n"
     )
     assert [small.written()] == before

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import Workspace, cut_from_mnist
 
 SMALL_DATA = str(paths.raw("small"))

@@ -1,6 +1,6 @@
 """The default remote, ~/dvc-storage/digits: what one clone pushes, others need not run."""
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import WIDE, Workspace
 
 LINEAR, HIDDEN = map(paths.model, paths.MODELS)

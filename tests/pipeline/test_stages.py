@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from dvc.repo import Repo
 
+from digits import files, paths
 from stages import evaluate, prepare, train_linear
-from stages.lib import files, paths
 from tests.conftest import Workspace
 
 
@@ -46,7 +46,7 @@ def test_what_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reruns(**{"train_hidden.units": 16}) == {"train_hidden"}
     assert reruns(**{"train_linear.learning_rate": 0.01}) == {"train_linear"}
     assert reruns(**{"runtime.portable": False}) == {"train_linear", "train_hidden", "evaluate"}
-    for name in ("README.md", "tests/conftest.py", "stages/lib/run.py", "stages/lib/figures.py"):
+    for name in ("README.md", "tests/conftest.py", "digits/run.py", "digits/figures.py"):
         with (small.path / name).open("a") as file:
             file.write("\n# touched\n")
     # How a figure is drawn changes what `evaluate` writes, and nothing else changes anything.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stages.lib import runtime
+from digits import runtime
 from tests.conftest import ROOT
 
 # What would stop TensorFlow, Keras or Matplotlib, or change the bits, if it had an effect.
@@ -28,12 +28,12 @@ MATPLOTLIBRC = b"font.size: huge\n\xff"
 # Starts TensorFlow, compiles and draws something, and prints what is set.
 PROBE = """
 import gc, json, os, sys
-from stages.lib import run, runtime
+from digits import run, runtime
 def main():
     applied = runtime.start(portable=sys.argv[1] == "portable")
     frozen, collecting = gc.get_freeze_count(), gc.isenabled()
     import keras, numpy, tensorflow as tf
-    from stages.lib import figures
+    from digits import figures
     tf.function(lambda x: x @ x, jit_compile=True)(tf.ones((8, 8)))
     figures.weights("mnist", "linear", numpy.ones((4, 10)))
     config = keras.config

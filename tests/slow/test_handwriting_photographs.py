@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import datasets
+from digits import datasets
 from tests.conftest import Workspace
 from tests.photographs import photograph
 

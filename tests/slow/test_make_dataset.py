@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import Workspace
 
 

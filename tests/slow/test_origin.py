@@ -53,13 +53,13 @@ def test_dvc_records_nothing_of_a_training_that_was_edited(small: Workspace) -> 
     def edit(workspace: Workspace) -> None:
         workspace.set_params(**{"train_hidden.units": 7})
         append(workspace, "data/prepared/train.npz")
-        append(workspace, "stages/lib/training.py")
+        append(workspace, "digits/training.py")
 
     done = run_and_edit(small, edit, "dvc", "repro", "train_hidden")
     assert done.returncode == 255
     line, failed = done.stderr.splitlines()
     assert line == (
-        "error: params.yaml: train_hidden, data/prepared/train.npz, stages/lib/training.py changed "
+        "error: params.yaml: train_hidden, data/prepared/train.npz, digits/training.py changed "
         "while the stage ran, so nothing was written; run it again"
     )
     assert failed.startswith("ERROR: failed to reproduce 'train_hidden'")

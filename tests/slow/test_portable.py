@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib import paths, runtime
+from digits import paths, runtime
 from tests.conftest import SMALL, STAGES, Workspace, cut_from_mnist
 
 QEMU = shutil.which("qemu-x86_64")

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import SMALL, STAGES, Workspace, cut_from_mnist
 
 

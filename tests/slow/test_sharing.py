@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import Workspace
 from tests.mounts import read_only, small_disk
 from tests.servers import Remote, S3Server, SSHServer

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from stages.lib import comparison
-from stages.lib.comparison import PairedComparison, SeedComparison
+from digits import comparison
+from digits.comparison import PairedComparison, SeedComparison
 
 SIMULATED = 2_000
 # Of SIMULATED comparisons of equally good models: 5 %, and what 2,000 leave to chance.

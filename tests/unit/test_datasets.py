@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import datasets, files, paths
-from stages.lib.datasets import Digits
-from stages.lib.errors import UserError
+from digits import datasets, files, paths
+from digits.datasets import Digits
+from digits.errors import UserError
 from tests.conftest import ROOT
 
 TINY = Digits(

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.lib import params
+from digits import params
 from tests.conftest import ROOT
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 # Starts a stage and writes what it returns.
-CHANGES_NO_OUTPUT = {ROOT / "stages/lib/run.py"}
+CHANGES_NO_OUTPUT = {ROOT / "digits/run.py"}
 
 
 def imported_modules(path: Path) -> set[Path]:
@@ -25,7 +25,11 @@ def imported_modules(path: Path) -> set[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = {ROOT / f"{name.replace('.', '/')}.py" for name in names if name.startswith("stages")}
+    files = {
+        ROOT / f"{name.replace('.', '/')}.py"
+        for name in names
+        if name.startswith(("stages", "digits"))
+    }
     return {file for file in files if file.exists()}
 
 
@@ -66,7 +70,7 @@ def test_every_stage_script_is_in_the_pipeline() -> None:
 
 
 def test_imports_run_one_way() -> None:
-    for module in (ROOT / "stages/lib").glob("*.py"):
+    for module in (ROOT / "digits").glob("*.py"):
         assert all(path.parent.name == "lib" for path in imported_modules(module)), module
         for other in closure(module) - {module}:
             assert module not in closure(other), f"{module.name} and {other.name} import each other"

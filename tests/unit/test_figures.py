@@ -10,8 +10,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from stages.lib import figures, metrics
-from stages.lib.metrics import Predictions
+from digits import figures, metrics
+from digits.metrics import Predictions
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((30, 784), np.float32)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.lib import files
-from stages.lib.errors import UserError
+from digits import files
+from digits.errors import UserError
 
 ARRAY = np.random.default_rng(0).random(1000)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.lib.errors import UserError
+from digits.errors import UserError
 from sweep import grid
 
 

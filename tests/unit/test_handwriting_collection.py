@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits import datasets, files, paths
+from digits.errors import UserError
 from handwriting import collection, score
-from stages.lib import datasets, files, paths
-from stages.lib.errors import UserError
 from tests.photographs import file_bytes
 
 

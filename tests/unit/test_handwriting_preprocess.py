@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
+from digits import datasets
+from digits.errors import UserError
 from handwriting import preprocess
-from stages.lib import datasets
-from stages.lib.errors import UserError
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
 
 # How much two images of the same line may differ on average, of 255. Place and size are rounded to

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.lib.errors import UserError
+from digits.errors import UserError
 from tools.leaderboard import against_best, leaderboard
 from tools.runs import Model, Settings
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from stages.lib import metrics
+from digits import metrics
 
 LABELS = np.array([0, 0, 1, 2, 2, 2], np.uint8)
 DIGITS = np.array([0, 1, 1, 2, 2, 0])

@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 import pytest
 
+from digits import files, metrics, model_files, params, paths
+from digits.errors import UserError
+from digits.model_files import CONFIG, METADATA, WEIGHTS
 from stages import train_hidden, train_linear
-from stages.lib import files, metrics, model_files, params, paths
-from stages.lib.errors import UserError
-from stages.lib.model_files import CONFIG, METADATA, WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
@@ -36,7 +36,7 @@ def build(name: str) -> Any:
 
 def stage_file(name: str) -> bytes:
     """The .keras file of an untrained model, as its stage writes it."""
-    from stages.lib import saving
+    from digits import saving
 
     return saving.to_bytes(build(name))
 
@@ -73,7 +73,7 @@ def test_a_saved_model_predicts_the_same_with_and_without_this_project(
 ) -> None:
     import keras
 
-    from stages.lib import models, saving
+    from digits import models, saving
 
     model, path = build(name), tmp_path / "a.keras"
     path.write_bytes(saving.to_bytes(model))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.lib import params
-from stages.lib.errors import UserError
+from digits import params
+from digits.errors import UserError
 from tests.conftest import committed
 
 GOOD = committed("params.yaml").decode()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.lib import paths
+from digits import paths
 from tests.conftest import ROOT, committed
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import files, origin, params, paths, run, splits
-from stages.lib.errors import UserError
-from stages.lib.splits import Split
+from digits import files, origin, params, paths, run, splits
+from digits.errors import UserError
+from digits.splits import Split
 from tests.conftest import ROOT, committed
 
 OUTPUT = Path("output")

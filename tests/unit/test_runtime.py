@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib import runtime
+from digits import runtime
 from tests.conftest import ROOT
 
 portable_here = pytest.mark.skipif(
@@ -56,7 +56,7 @@ def test_other_settings_come_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_training_and_predicting_import_tensorflow() -> None:
     code = (
         "import sys, stages.prepare, stages.evaluate, stages.train_linear, stages.train_hidden, "
-        "stages.lib.figures, tools.result; "
+        "digits.figures, tools.result; "
         "sys.exit(bool({'tensorflow', 'keras', 'scipy'} & sys.modules.keys()))"
     )
     assert not subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode
@@ -71,7 +71,7 @@ def test_threads_are_the_cores_but_at_least_two(monkeypatch: pytest.MonkeyPatch)
 
 def test_why_an_import_failed_is_shown(tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text("import os\nos.write(2, b'the reason\\n')\nraise OSError\n")
-    command = [sys.executable, "-c", "from stages.lib import runtime; runtime.start(True)"]
+    command = [sys.executable, "-c", "from digits import runtime; runtime.start(True)"]
     env = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.stderr.startswith("the reason\n")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.lib import files, paths, splits
-from stages.lib.errors import UserError
-from stages.lib.splits import Split
+from digits import files, paths, splits
+from digits.errors import UserError
+from digits.splits import Split
 
 
 @given(data=st.data(), n=st.integers(1, 500), seed=st.integers(0, 2**32 - 1))

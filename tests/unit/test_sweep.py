@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib.errors import UserError
-from stages.lib.run import run_main
+from digits.errors import UserError
+from digits.run import run_main
 from sweep import repository
 from sweep.__main__ import main, parse
 from tests.conftest import ROOT

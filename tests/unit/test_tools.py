@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import files, params, paths
-from stages.lib.datasets import Digits
-from stages.lib.errors import UserError
+from digits import files, params, paths
+from digits.datasets import Digits
+from digits.errors import UserError
 from tests.conftest import ROOT, committed
 from tools import dataset, doctor, result
 from tools.secrets import redact

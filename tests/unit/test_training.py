@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits import params, paths, runtime, splits
+from digits.errors import UserError
+from digits.splits import Split
 from stages import train_hidden, train_linear
-from stages.lib import params, paths, runtime, splits
-from stages.lib.errors import UserError
-from stages.lib.splits import Split
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
@@ -52,7 +52,7 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
 ) -> None:
     import keras
 
-    from stages.lib import training
+    from digits import training
 
     data, chosen = digits(n), settings(batch_size=batch_size)
     ours, stock = (build(stage, chosen) for _ in range(2))
@@ -80,7 +80,7 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
 
 
 def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
-    from stages.lib import training
+    from digits import training
 
     orders = [
         training.epoch_order(100, 32, seed, epoch).numpy()
@@ -97,7 +97,7 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
 def test_history_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
     """A value and a line per epoch; validation is what Keras measures."""
 
-    from stages.lib import training
+    from digits import training
 
     chosen, validation = settings(epochs=3), digits(77, seed=1)
     model = build(train_hidden, chosen)
@@ -117,7 +117,7 @@ def test_history_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_seed_decides_and_global_state_does_not() -> None:
     import keras
 
-    from stages.lib import training
+    from digits import training
 
     def trained(global_seed: int) -> bytes:
         keras.utils.set_random_seed(global_seed)
@@ -138,7 +138,7 @@ def test_layers_start_from_different_weights() -> None:
 
 
 def test_a_training_that_diverges_is_stopped_with_advice() -> None:
-    from stages.lib import training
+    from digits import training
 
     images, labels = digits(64)
     images[0, 0] = np.inf
@@ -157,7 +157,7 @@ BITS_AFTER_20_STEPS = "0e4afea8bf26519c007084505a2b1092a63a98976a51c6241c526726d
     runtime.unsupported_reason() is not None, reason="this machine computes other bits"
 )
 def test_twenty_steps_give_the_known_bits() -> None:
-    from stages.lib import training
+    from digits import training
 
     with np.load(ROOT / paths.raw("mnist")) as mnist:
         train = Split(splits.scale(mnist["x_train"][:630]), mnist["y_train"][:630])

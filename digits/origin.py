@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stages.lib.errors import UserError
+from digits.errors import UserError
 
-CODE = Path(__file__).parents[1]
+CODE = Path(__file__).parent
 
 _used: dict[str, tuple[object, Callable[[], object]]] = {}
 _code: dict[str, bytes] = {}

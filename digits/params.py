@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from stages.lib import origin
-from stages.lib.errors import UserError
+from digits import origin
+from digits.errors import UserError
 
 PATH = Path("params.yaml")
 MOST_PROBLEMS = 5

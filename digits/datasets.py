@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.lib import files, paths
-from stages.lib.errors import UserError
+from digits import files, paths
+from digits.errors import UserError
 
 LARGEST_LABEL = 9
 

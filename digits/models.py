@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.lib.model_files import Layer
+from digits.model_files import Layer
 
 INFERENCE_BATCH = 1000
 

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stages.lib import metrics, splits
-from stages.lib.metrics import Predictions
-from stages.lib.splits import CLASSES
+from digits import metrics, splits
+from digits.metrics import Predictions
+from digits.splits import CLASSES
 
 BLUE, VERMILLION, GRAY = "#0072B2", "#D55E00", "#6E6E6E"
 COLORS = {"linear": VERMILLION, "hidden": BLUE}

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stages.lib import files, origin
-from stages.lib.errors import UserError
+from digits import files, origin
+from digits.errors import UserError
 
 
 def run_main(main: Callable[[], None]) -> None:

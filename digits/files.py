@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib import origin
-from stages.lib.errors import UserError
+from digits import origin
+from digits.errors import UserError
 
 # Six significant digits: more than any comparison needs, fewer than processors disagree about.
 SIGNIFICANT_DIGITS = 6

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.lib.comparison import Z_95
-from stages.lib.splits import CLASSES
+from digits.comparison import Z_95
+from digits.splits import CLASSES
 
 CALIBRATION_BINS = 15
 

@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
-from stages.lib.errors import UserError
-from stages.lib.params import Hyperparameters
-from stages.lib.splits import Split
+from digits.errors import UserError
+from digits.params import Hyperparameters
+from digits.splits import Split
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 VALIDATION_BATCH = 5000

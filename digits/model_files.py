@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from stages.lib import files, params, paths
-from stages.lib.errors import UserError
-from stages.lib.splits import CLASSES
+from digits import files, params, paths
+from digits.errors import UserError
+from digits.splits import CLASSES
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # The widest hidden layer that params.yaml allows takes 32 MB for images of 28x28 pixels.
