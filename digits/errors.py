@@ -3,3 +3,8 @@
 
 class UserError(Exception):
     """A mistake that the user can fix: the message says where, what is wrong and what to do."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, for use within a one-line message."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -7,22 +7,26 @@ Okabe and Ito's, which color-blind people can tell apart.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
-from digits import metrics, splits
+from digits import data, metrics
+from digits.data import DataSet
 from digits.metrics import Predictions
-from digits.splits import CLASSES
 
-BLUE, VERMILLION, GRAY = "#0072B2", "#D55E00", "#6E6E6E"
-COLORS = {"linear": VERMILLION, "hidden": BLUE}
-MARKERS = {"linear": "s", "hidden": "o"}
+VERMILLION, GRAY = "#D55E00", "#6E6E6E"
+# Of the models, in their order.
+COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("s", "o", "^", "D", "v", "P")
 WRONG = " ✗"
+MAX_WEIGHTS_IN_ROW = 9
 COLUMNS = 8
 # Inches: an image, the space between two, a line of text, the text around an image, the title.
 TILE, GAP, LINE, CAPTION, HEADING = 1.1, 0.15, 0.18, 0.75, 0.45
@@ -30,38 +34,39 @@ DOTS_PER_INCH = 100
 
 
 def examples(
-    dataset: str, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
+    dataset: DataSet, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
 ) -> bytes:
     """The first `count` test images, float32 (n, pixels): label and each model's prediction."""
     shown = range(min(count, len(images)))
+    names = dataset.labels
     labels = next(iter(predicted.values())).labels
 
     def below(row: int) -> list[str]:
         return [
-            f"{name} {model.digits[row]}{'' if model.correct[row] else WRONG}"
+            f"{name} {names[model.predicted[row]]}{'' if model.correct[row] else WRONG}"
             for name, model in predicted.items()
         ]
 
     return _grid(
-        f"{dataset}, test images: label, and the prediction of each model",
+        f"{dataset.name}, test images: label, and the prediction of each model",
         images[: len(shown)],
-        [f"label {labels[row]}" for row in shown],
+        [f"label {names[labels[row]]}" for row in shown],
         [below(row) for row in shown],
     )
 
 
-def mistakes(dataset: str, name: str, images: np.ndarray, predicted: Predictions) -> bytes:
+def mistakes(dataset: DataSet, name: str, images: np.ndarray, predicted: Predictions) -> bytes:
     """The three rows of wrongly predicted test images of which the model is most confident."""
     wrong = np.flatnonzero(~predicted.correct)
     worst = wrong[np.argsort(-predicted.confidence[wrong], kind="stable")][: 3 * COLUMNS]
     return _grid(
-        f"{dataset}, {name} model: most confident mistakes ({len(worst)} of {len(wrong)})",
+        f"{dataset.name}, {name} model: most confident mistakes ({len(worst)} of {len(wrong)})",
         images[worst],
-        [f"#{row}: label {predicted.labels[row]}" for row in worst],
+        [f"#{row}: label {dataset.labels[predicted.labels[row]]}" for row in worst],
         [
             [
-                f"predicted {predicted.digits[row]}{WRONG}",
-                f"{percent(predicted.confidence[row])} sure",
+                f"predicted {dataset.labels[predicted.predicted[row]]}{WRONG}",
+                f"{percent(predicted.confidence[row])} confident",
             ]
             for row in worst
         ],
@@ -69,75 +74,88 @@ def mistakes(dataset: str, name: str, images: np.ndarray, predicted: Predictions
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 as a percentage, rounded down: only 1 itself is 100 %."""
-    return f"{np.floor(share * 1e4) / 100:.2f} %"
+    """A share from 0 to 1 as a percentage, rounded down: only 1 itself is 100%."""
+    return f"{np.floor(share * 1e4) / 100:.2f}%"
 
 
-def confusion(dataset: str, name: str, predicted: Predictions) -> bytes:
+def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
     """A confusion matrix: number = count of images, shade = mistakes as a share of the label's."""
-    counts = predicted.confusion
+    counts, count = predicted.confusion, len(dataset.labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
-    wrong = np.ma.masked_array(shares, mask=np.eye(CLASSES, dtype=bool))
+    wrong = np.ma.masked_array(shares, mask=np.eye(count, dtype=bool))
     darkest = max(float(wrong.max()), 1e-9)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
         axes.set_facecolor("#E8EEF2")
-        for (label, digit), count in np.ndenumerate(counts):
-            correct = label == digit
-            dark = not correct and shares[label, digit] > 0.6 * darkest
-            color = "white" if dark else "black" if count else "#B0B0B0"
-            text = axes.text(digit, label, str(count), color=color, ha="center", va="center")
+        for (row, column), images in np.ndenumerate(counts):
+            correct = row == column
+            dark = not correct and shares[row, column] > 0.6 * darkest
+            color = "white" if dark else "black" if images else "#B0B0B0"
+            text = axes.text(column, row, str(images), color=color, ha="center", va="center")
             text.set(fontsize=10, fontweight="bold" if correct else "normal")
         total = int(counts.sum())
         axes.set(
-            title=f"{dataset}, {name} model: {total - np.trace(counts):,} mistakes in {total:,} "
+            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes in {total:,} "
             "test images",
             xlabel="prediction",
             ylabel="label",
-            xticks=range(CLASSES),
-            yticks=range(CLASSES),
+            xticks=range(count),
+            yticks=range(count),
+            yticklabels=dataset.labels,
         )
+        long = max(map(len, dataset.labels)) > 2
+        axes.set_xticklabels(dataset.labels, rotation=90 if long else 0)
         label = "mistakes, in % of the label's images"
         figure.colorbar(shades, label=label, fraction=0.046, pad=0.03)
 
-    return _png(draw, 7.6, 6.4)
+    scale = max(1, count / 13)
+    return _png(draw, 7.6 * scale, 6.4 * scale)
 
 
-def weights(dataset: str, name: str, kernel: np.ndarray) -> bytes:
-    """The weights of a single dense layer, float32 (pixels, 10), as an image per digit."""
-    tiles_of_digits = splits.square(kernel.T)
+def weights(dataset: DataSet, name: str, kernel: np.ndarray) -> bytes:
+    """The weights of a single dense layer, float32 (pixels, labels), as an image per label."""
+    images = data.square(kernel.T)
     limit = float(np.abs(kernel).max())
+    rows = max(2, -(-len(images) // MAX_WEIGHTS_IN_ROW))
+    columns = -(-len(images) // rows)
 
     def draw(figure: Figure) -> None:
-        tiles = figure.subplots(2, CLASSES // 2)
-        for digit, axes in enumerate(tiles.flat):
-            shades = axes.imshow(tiles_of_digits[digit], cmap="RdBu_r", vmin=-limit, vmax=limit)
-            axes.set(title=str(digit), xticks=[], yticks=[])
-        label = "weight (red for the digit, blue against)"
-        figure.colorbar(shades, ax=tiles, label=label, pad=0.02)
-        figure.suptitle(f"{dataset}, {name} model: the weight of each pixel for each digit")
+        tiles = figure.subplots(rows, columns, squeeze=False)
+        for axes in tiles.flat:
+            axes.set_axis_off()
+        for image, label, axes in zip(images, dataset.labels, tiles.flat, strict=False):
+            shades = axes.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
+            axes.set_axis_on()
+            axes.set(title=label, xticks=[], yticks=[])
+        legend = "weight (red for the label, blue against)"
+        figure.colorbar(shades, ax=tiles, label=legend, pad=0.02)
+        figure.suptitle(f"{dataset.name}, {name} model: the weight of each pixel for each label")
         figure.supxlabel("pixel column")
         figure.supylabel("pixel row")
 
-    return _png(draw, 10, 4.6)
+    return _png(draw, 10, 2.3 * rows)
 
 
-def reliability(dataset: str, predicted: Mapping[str, Predictions]) -> bytes:
-    """How often each model is right at each confidence, with 95 % intervals, and for how many."""
+def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes:
+    """How often each model is right at each confidence, with 95% intervals, and for how many."""
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", label="perfectly calibrated")
-        for name, model in predicted.items():
+        for number, (name, model) in enumerate(predicted.items()):
             bins = model.reliability
             filled = bins.counts > 0
             counts, accuracy = bins.counts[filled], bins.accuracy[filled]
             low, high = metrics.proportion_ci95(accuracy * counts, counts)
             error = metrics.calibration_error(bins)
-            style = {"color": COLORS[name], "marker": MARKERS[name], "markersize": 5}
+            style = {
+                "color": COLORS[number % len(COLORS)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "markersize": 5,
+            }
             upper.errorbar(
                 bins.confidence[filled],
                 accuracy,
@@ -148,7 +166,7 @@ def reliability(dataset: str, predicted: Mapping[str, Predictions]) -> bytes:
             )
             lower.plot(bins.confidence[filled], counts, linestyle=":", **style)
         upper.set(
-            title=f"{dataset}, test images: accuracy at each confidence, with 95 % intervals",
+            title=f"{dataset.name}, test images: accuracy at each confidence, with 95% intervals",
             ylabel="accuracy",
             ylim=(0, 1.02),
         )
@@ -175,7 +193,7 @@ def _grid(
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.text(width / 2, HEADING / 2, title, ha="center", va="center", fontsize=14)
-        for number, image in enumerate(splits.square(images)):
+        for number, image in enumerate(data.square(images)):
             left = GAP + (number % COLUMNS) * (TILE + GAP)
             top = HEADING + (number // COLUMNS) * (TILE + CAPTION) + LINE
             _tile(axes, left, top, image, above[number], below[number])
@@ -204,6 +222,12 @@ def _tile(
         color = VERMILLION if wrong[number] else "black"
         place = (middle, top + TILE + 0.06 + number * LINE)
         axes.text(*place, line, ha="center", va="top", fontsize=10, color=color)
+
+
+# The fonts that matplotlib ships, whatever a cache in the home folder says.
+fontManager.ttflist[:] = [font for font in fontManager.ttflist if font.name != "DejaVu Sans"]
+for file in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
+    fontManager.addfont(Path(matplotlib.get_data_path()) / "fonts/ttf" / file)
 
 
 def _png(

@@ -1,13 +1,17 @@
-"""Logits -> predictions and what they are worth. Probabilities are float64 (n, 10)."""
+"""Logits -> predictions and metrics; whether one of two models is better.
 
+Probabilities are float64 (n, labels).
+"""
+
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from digits.comparison import Z_95
-from digits.splits import CLASSES
-
 CALIBRATION_BINS = 15
+# The 97.5% quantile of the standard normal distribution.
+Z_95 = 1.959963984540054
 
 
 class Reliability(NamedTuple):
@@ -18,10 +22,10 @@ class Reliability(NamedTuple):
     accuracy: np.ndarray
 
 
-class PerDigit(NamedTuple):
-    """float64 (10,) each: the share of the images predicted as d that are d (precision), the share
-    of the images of d that are predicted as d (recall), the harmonic mean of both (F1). A share of
-    nothing is 0."""
+class PerLabel(NamedTuple):
+    """float64 (labels,) each: the share of the images predicted as a label that have it
+    (precision), the share of the images of a label that are predicted as it (recall), the harmonic
+    mean of both (F1). A share of nothing is 0."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -29,55 +33,79 @@ class PerDigit(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a model predicts for n images, and the counts that metrics and figures share."""
+    """The predictions for n images, and the counts that metrics and figures share."""
 
     labels: np.ndarray  # uint8 (n,)
-    digits: np.ndarray  # int64 (n,): the most probable digit
+    predicted: np.ndarray  # int64 (n,): the most probable label
     confidence: np.ndarray  # float64 (n,): its probability
     correct: np.ndarray  # bool (n,)
     loss: float  # mean cross-entropy in nats; NaN if n is 0
-    confusion: np.ndarray  # int64 (10, 10): row = label, column = prediction
+    confusion: np.ndarray  # int64 (labels, labels): row = label, column = prediction
     reliability: Reliability
 
 
+class Pairs(NamedTuple):
+    """The same n > 0 images, counted by which of two models is right."""
+
+    both_right: int
+    only_first_right: int
+    only_second_right: int
+    both_wrong: int
+
+    @property
+    def gain(self) -> float:
+        """The accuracy of the second minus that of the first."""
+        return (self.only_second_right - self.only_first_right) / sum(self)
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """95% confidence interval of the gain."""
+        return paired_difference_ci95(self.only_second_right, self.only_first_right, sum(self))
+
+    @property
+    def p(self) -> float:
+        """p-value of McNemar's exact test."""
+        return mcnemar_p(self.only_second_right, self.only_first_right)
+
+
 def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
-    """Everything that is computed once from logits float32 (n, 10) and labels uint8 (n,)."""
+    """Predictions and derived counts from logits float32 (n, labels) and labels uint8 (n,)."""
     probabilities = softmax(logits)
-    digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
-    correct = digits == labels
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
+    correct = predicted == labels
     return Predictions(
         labels,
-        digits,
+        predicted,
         confidence,
         correct,
         cross_entropy(probabilities, labels),
-        confusion(digits, labels),
+        confusion(predicted, labels, logits.shape[1]),
         reliability(confidence, correct),
     )
 
 
-def summary(predicted: Predictions) -> dict[str, float]:
+def summary(found: Predictions) -> dict[str, float]:
     """Accuracy and loss; empty without images."""
-    if not len(predicted.labels):
+    if not len(found.labels):
         return {}
-    return {"accuracy": float(predicted.correct.mean()), "loss": predicted.loss}
+    return {"accuracy": float(found.correct.mean()), "loss": found.loss}
 
 
-def details(predicted: Predictions) -> dict[str, float]:
+def details(found: Predictions) -> dict[str, float]:
     """Macro F1 and calibration error; empty without images."""
-    if not len(predicted.labels):
+    if not len(found.labels):
         return {}
     return {
-        "macro_f1": macro_f1(predicted.confusion),
-        "calibration_error": calibration_error(predicted.reliability),
+        "macro_f1": float(per_label(found.confusion).f1.mean()),
+        "calibration_error": calibration_error(found.reliability),
     }
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, float32 (n, 10) -> class probabilities, float64 (n, 10), that sum to 1.
+    """Logits, float32 (n, labels) -> class probabilities, float64 (n, labels), that sum to 1.
 
-    For both models these are the probabilities that training optimizes: Keras's cross-entropy takes
-    the softmax of the logits even if the output layer has sigmoids, which are no distribution.
+    For all models these are the probabilities that training optimizes: see
+    `training.compile_for_training`.
     """
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
     exponentials = np.exp(shifted)
@@ -89,9 +117,9 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative natural logarithm of the label's probability, in nats; NaN if n is 0."""
     if not len(labels):
         return float("nan")
-    of_label = probabilities[np.arange(len(labels)), labels]
+    given = probabilities[np.arange(len(labels)), labels]
     # The loss of a probability that underflowed to zero would be infinite.
-    return float(-np.log(np.maximum(of_label, np.finfo(np.float64).tiny)).mean())
+    return float(-np.log(np.maximum(given, np.finfo(np.float64).tiny)).mean())
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
@@ -118,7 +146,7 @@ def calibration_error(bins: Reliability) -> float:
 
 
 def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % confidence interval (low, high) of a proportion; n > 0, elementwise.
+    """95% confidence interval (low, high) of a proportion; n > 0, elementwise.
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
     """
@@ -128,23 +156,99 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
     return center - margin, center + margin
 
 
-def confusion(digits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Counts, int64 (10, 10): row = label, column = predicted digit; both arrays are (n,)."""
-    cells = labels.astype(np.int64) * CLASSES + digits
-    return np.bincount(cells, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+def confusion(predicted: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Counts, int64 (count, count): row = label, column = prediction; both arrays are (n,)."""
+    cells = labels.astype(np.int64) * count + predicted
+    return np.bincount(cells, minlength=count**2).reshape(count, count)
 
 
-def per_digit(confusion: np.ndarray) -> PerDigit:
-    """Precision, recall and F1 of each digit from a confusion matrix, int64 (10, 10)."""
+def per_label(confusion: np.ndarray) -> PerLabel:
+    """Precision, recall and F1 of each label from a confusion matrix, int64 (labels, labels)."""
     correct = np.diag(confusion)
     predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    return PerDigit(
+    return PerLabel(
         correct / np.maximum(predicted, 1),
         correct / np.maximum(actual, 1),
         2 * correct / np.maximum(predicted + actual, 1),
     )
 
 
-def macro_f1(confusion: np.ndarray) -> float:
-    """The plain mean of the F1 of the ten digits."""
-    return float(per_digit(confusion).f1.mean())
+def pairs(first_right: np.ndarray, second_right: np.ndarray) -> Pairs:
+    """Compare on the same n > 0 images; bool (n,) each: is the prediction right?"""
+    return Pairs(
+        both_right=int(np.sum(first_right & second_right)),
+        only_first_right=int(np.sum(first_right & ~second_right)),
+        only_second_right=int(np.sum(second_right & ~first_right)),
+        both_wrong=int(np.sum(~first_right & ~second_right)),
+    )
+
+
+def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str | float | int]]:
+    """How each other model compares with the baseline, an entry each.
+
+    `mcnemar_p` is corrected for the number of entries by Holm's method.
+    """
+    compared = {
+        model: pairs(found[baseline].correct, found[model].correct)
+        for model in found
+        if model != baseline
+    }
+    corrected = holm([pair.p for pair in compared.values()])
+    return [
+        {
+            "baseline": baseline,
+            "model": model,
+            "accuracy_gain": pair.gain,
+            "accuracy_gain_ci95_low": pair.ci95[0],
+            "accuracy_gain_ci95_high": pair.ci95[1],
+            "mcnemar_p": p,
+            "both_right": pair.both_right,
+            "only_baseline_right": pair.only_first_right,
+            "only_model_right": pair.only_second_right,
+            "both_wrong": pair.both_wrong,
+        }
+        for (model, pair), p in zip(compared.items(), corrected, strict=True)
+    ]
+
+
+def paired_difference_ci95(only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """95% confidence interval for the difference of two proportions seen on the same n pairs.
+
+    Wald interval after Bonett and Price's Laplace adjustment (one more pair of each discordant
+    kind), which unlike the plain Wald interval holds for few or no discordant pairs. Source:
+    Bonett and Price, Br. J. Math. Stat. Psychol. 65 (2012) 479-488; recommended by Fagerland,
+    Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
+    """
+    first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    difference = first - second
+    margin = Z_95 * math.sqrt((first + second - difference**2) / (n + 2))
+    return max(-1.0, difference - margin), min(1.0, difference + margin)
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided p-value of McNemar's exact test, from the counts of discordant pairs.
+
+    If both were equally good, each discordant pair would fall either way like a fair coin; p is
+    twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947) 153-157,
+    in its exact form. Integer arithmetic until the last division.
+    """
+    n = only_first + only_second
+    tail = ways = 1
+    for k in range(min(only_first, only_second)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    p: float = 2 * tail / 2**n
+    return min(1.0, p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of one family of tests, corrected so that together they err in 5% at most.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65-70, as adjusted p-values.
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected

@@ -1,42 +1,96 @@
-"""Models that compute: from the layers in a .keras file to compiled inference."""
+"""Keras models: to stable bytes, back, and their logits."""
 
-from collections.abc import Callable, Sequence
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.saving import saving_lib
 
-from digits.model_files import Layer
+from digits import layers
+from digits.errors import UserError, first_line
 
+# Entries in a model's description that Keras writes differently each time.
+VOLATILE = ("date_saved", "shared_object_id")
 INFERENCE_BATCH = 1000
 
 
-def build(layers: Sequence[Layer]) -> keras.Sequential:
-    """The Keras model that `layers`, read by `model_files`, describe."""
-    model = keras.Sequential(
-        [
-            keras.Input((len(layers[0].kernel),), name="pixels"),
-            *(
-                keras.layers.Dense(len(layer.bias), layer.activation, name=layer.name)
-                for layer in layers
-            ),
-        ]
-    )
-    model.set_weights([array for layer in layers for array in (layer.kernel, layer.bias)])
+def to_bytes(model: keras.Model) -> bytes:
+    """`model` as a .keras file whose bytes depend on nothing but the model.
+
+    Keras stores the time of saving, also as the dates of the zip's entries, and a memory address.
+    None of them is kept.
+    """
+    dated, stable = io.BytesIO(), io.BytesIO()
+    # The public function accepts paths only.
+    saving_lib.save_model(model, dated)
+    with zipfile.ZipFile(dated) as source, zipfile.ZipFile(stable, "w") as target:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name.endswith(".json"):
+                values = json.loads(content, object_hook=_without_volatile)
+                content = json.dumps(values, sort_keys=True).encode()
+            # ZipFile.open() dates an entry 1980-01-01.
+            with target.open(name, "w") as member:
+                member.write(content)
+    return stable.getvalue()
+
+
+def _without_volatile(values: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if key not in VOLATILE}
+
+
+def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
+    """The model in the content of a .keras file, in Keras's safe mode.
+
+    Raises UserError, which names `source`, if it is no such file, or if the model does not take
+    images float32 (n, pixels) and give float32 (n, labels).
+    """
+    try:
+        # Keras's own function wants a path that ends in .keras.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            path.write_bytes(content)
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # Keras, zipfile and h5py each raise several kinds for a damaged file.
+        raise UserError(f"{source}: Keras cannot load it ({first_line(error)})") from error
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != ((None, pixels), (None, labels)):
+        raise UserError(
+            f"{source}: the model maps {shapes[0]} to {shapes[1]}, but the data set has {pixels} "
+            f"pixels and {labels} labels; train it again"
+        )
     return model
 
 
-def compiled_logits(layers: Sequence[Layer]) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from images float32 (n, pixels) to logits float32 (n, CLASSES).
+def logits(model: keras.Model, portable: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images float32 (n, pixels) to logits float32 (n, labels).
 
-    Logits are the last layer's values before its activation. XLA compiles the function, since what
-    it has not compiled may differ in the last bits from processor to processor.
+    Logits are the last layer's values before its activation. XLA compiles the function, since other
+    code may differ in the last bits from processor to processor.
     """
-    *hidden, last = layers
-    forward = tf.function(build([*hidden, last._replace(activation="linear")]), jit_compile=True)
+    last = model.layers[-1]
+    if getattr(last, "activation", None) in (
+        keras.activations.softmax,
+        keras.activations.sigmoid,
+    ):
+        last.activation = keras.activations.linear
+    forward = tf.function(lambda images: layers.forward(model, images, portable), jit_compile=True)
 
-    def logits(images: np.ndarray) -> np.ndarray:
+    def compute(images: np.ndarray) -> np.ndarray:
         batches = np.split(images, range(INFERENCE_BATCH, len(images), INFERENCE_BATCH))
         return np.concatenate([forward(tf.constant(batch)).numpy() for batch in batches])
 
-    return logits
+    return compute
+
+
+def linear_kernel(model: keras.Model) -> np.ndarray | None:
+    """The weights, float32 (pixels, labels), of a model that is a single dense layer."""
+    dense = [type(layer) is keras.layers.Dense for layer in model.layers]
+    return np.asarray(model.layers[0].kernel) if dense == [True] else None

@@ -1,11 +1,14 @@
-"""Where everything is, relative to the top of the repository (dvc.yaml names the same files)."""
+"""Where everything is, relative to the top of the project (dvc.yaml names the same files)."""
 
 from pathlib import Path
 
+PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
-MODELS = ("linear", "hidden")
 SPLITS = ("train", "validation", "test")
+DATASET = Path("data/prepared/dataset.json")
+DETAILS = Path("metrics/details.json")
 COMPARISON = Path("metrics/comparison.json")
+FIGURES = Path("metrics/figures")
 
 
 def raw(dataset: str) -> Path:
@@ -19,35 +22,30 @@ def prepared(split: str) -> Path:
 
 
 def model(name: str) -> Path:
-    """One of MODELS, as Keras saves it."""
+    """A model as Keras saves it."""
     return Path(f"models/{name}.keras")
 
 
 def history(name: str) -> Path:
-    """Loss and accuracy of one of MODELS by epoch."""
+    """Loss and accuracy of a model by epoch."""
     return Path(f"metrics/history/{name}.csv")
 
 
 def metrics(name: str) -> Path:
-    """Accuracy and loss of one of MODELS on test and validation images: DVC's metrics."""
+    """Accuracy and loss of a model on test and validation images: DVC's metrics."""
     return Path(f"metrics/{name}.json")
 
 
-def details(name: str) -> Path:
-    """All other metrics of one of MODELS, which would widen DVC's tables."""
-    return Path(f"metrics/details/{name}.json")
-
-
 def predictions(name: str) -> Path:
-    """The predictions of one of MODELS for all test images."""
+    """The predictions of a model for all test images."""
     return Path(f"metrics/predictions/{name}.csv")
 
 
-def per_digit(name: str) -> Path:
-    """Precision, recall and F1 of one of MODELS by digit."""
-    return Path(f"metrics/per_digit/{name}.csv")
+def per_label(name: str) -> Path:
+    """Precision, recall and F1 of a model by label."""
+    return Path(f"metrics/per_label/{name}.csv")
 
 
 def figure(name: str) -> Path:
     """One of the figures."""
-    return Path(f"metrics/figures/{name}.png")
+    return FIGURES / f"{name}.png"

@@ -14,6 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import Field
+
+from digits import params
+
 # Variables of these families change what TensorFlow, XLA and Keras compute, or what is drawn.
 FAMILIES = (
     "CUDA_",
@@ -38,8 +42,16 @@ PORTABLE = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+# Keras imports these where they are installed; training uses neither.
+UNUSED = ("matplotlib", "pandas")
 # A single thread adds up in another order than two or more, which agree among themselves.
-FEWEST_THREADS = 2
+MIN_THREADS = 2
+
+
+class Settings(params.Group):
+    """Whether results are the same bits on every processor, or as fast as possible on this one."""
+
+    portable: bool = Field(description="true or false")
 
 
 def start(portable: bool) -> bool:
@@ -75,9 +87,14 @@ def start(portable: bool) -> bool:
         if name not in ALLOWED:
             del os.environ[name]
     os.environ.update(settings)
+    absent = {name: None for name in UNUSED if name not in sys.modules}
     with _stderr_held_back(), _without_garbage_collection(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # To Python, a module that is None is not installed.
+        sys.modules.update(absent)  # type: ignore[arg-type]
         import keras
+    for name in absent:
+        del sys.modules[name]
     # A keras.json in the home folder may say otherwise.
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -103,7 +120,7 @@ def _threads() -> int:
     """One thread per core we may use, or TF_NUM_INTRAOP_THREADS of them; at least two."""
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(FEWEST_THREADS, int(limit) if limit.isdecimal() else cores or 0)
+    return max(MIN_THREADS, int(limit) if limit.isdecimal() else cores or 0)
 
 
 @contextmanager

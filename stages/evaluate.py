@@ -1,86 +1,120 @@
-"""Models and data -> metrics, predictions, the comparison and figures (metrics/)."""
+"""Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from digits import comparison, files, metrics, model_files, params, paths, runtime, splits
+from digits import data, files, formats, metrics, params, paths, runtime
+from digits.data import DataSet, Split
 from digits.errors import UserError
 from digits.metrics import Predictions
-from digits.model_files import Layer
-from digits.run import run_stage
-from digits.splits import Split
+from digits.stage import run_stage
 
 
-def predict(name: str, layers: list[Layer], data: Mapping[str, Split]) -> dict[str, Predictions]:
-    """The predictions of one model for each split."""
+class Settings(params.Group):
+    """The models, the baseline first, and how many images the example picture shows."""
+
+    models: Annotated[list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]], Field(min_length=1)]
+    examples: int = params.integer(1, 100)
+
+
+def predict(
+    name: str, content: bytes, labels: int, splits: Mapping[str, Split], portable: bool
+) -> tuple[dict[str, Predictions], np.ndarray | None]:
+    """The predictions of the model in `content` for each split, and its weights if it is linear."""
     from digits import models
 
-    logits = models.compiled_logits(layers)
-    found = {split: logits(images) for split, (images, _) in data.items()}
+    path = paths.model(name)
+    model = models.load(content, str(path), splits["test"].images.shape[1], labels)
+    kernel = models.linear_kernel(model)
+    logits = models.logits(model, portable)
+    found = {split: logits(images) for split, (images, _) in splits.items()}
     if not all(np.isfinite(values).all() for values in found.values()):
-        raise UserError(f"{paths.model(name)}: the model's outputs are not finite; train it again")
-    return {split: metrics.predictions(found[split], data[split].labels) for split in data}
+        raise UserError(f"{path}: the model's outputs are not finite; train it again")
+    return {
+        split: metrics.predictions(found[split], splits[split].labels) for split in splits
+    }, kernel
 
 
-def tables(name: str, predicted: Mapping[str, Predictions]) -> dict[Path, bytes]:
+def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) -> dict[Path, bytes]:
     """The metrics of one model, and its predictions for the test images."""
     test = predicted["test"]
     return {
-        paths.metrics(name): files.json_bytes(
+        paths.metrics(name): formats.json_bytes(
             {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
         ),
-        paths.details(name): files.json_bytes(
-            {split: metrics.details(predicted[split]) for split in predicted}
-            | {"train": metrics.summary(predicted["train"]) | metrics.details(predicted["train"])}
+        paths.per_label(name): formats.csv_bytes(
+            {"label": dataset.labels} | metrics.per_label(test.confusion)._asdict()
         ),
-        paths.per_digit(name): files.csv_bytes(
-            {"digit": range(splits.CLASSES)} | metrics.per_digit(test.confusion)._asdict()
-        ),
-        paths.predictions(name): files.csv_bytes(
+        paths.predictions(name): formats.csv_bytes(
             {
                 "index": range(len(test.labels)),
                 "label": test.labels,
-                "prediction": test.digits,
+                "prediction": test.predicted,
                 "confidence": test.confidence,
             }
         ),
     }
 
 
+def details(predicted: Mapping[str, Mapping[str, Predictions]]) -> list[dict[str, Any]]:
+    """All metrics of each model for each split."""
+    return [
+        {"model": name, "split": split} | metrics.summary(found) | metrics.details(found)
+        for name, splits in predicted.items()
+        for split, found in splits.items()
+        if len(found.labels)
+    ]
+
+
 def pictures(
-    images: np.ndarray, test: Mapping[str, Predictions], linear_kernel: np.ndarray
+    dataset: DataSet,
+    images: np.ndarray,
+    test: Mapping[str, Predictions],
+    kernels: Mapping[str, np.ndarray | None],
+    examples: int,
 ) -> dict[Path, bytes]:
     """The figures; `images` are those of the test set, float32 (n, pixels)."""
     from digits import figures
 
-    dataset, count = params.dataset(), params.load(params.Evaluate).examples
     drawn = {
-        "examples": figures.examples(dataset, images, test, count),
+        "examples": figures.examples(dataset, images, test, examples),
         "reliability": figures.reliability(dataset, test),
-        "weights_linear": figures.weights(dataset, "linear", linear_kernel),
     }
-    for name, predicted in test.items():
-        drawn[f"confusion_{name}"] = figures.confusion(dataset, name, predicted)
-        drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, predicted)
+    for name, found in test.items():
+        drawn[f"confusion_{name}"] = figures.confusion(dataset, name, found)
+        drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, found)
+    for name, kernel in kernels.items():
+        if kernel is not None:
+            drawn[f"weights_{name}"] = figures.weights(dataset, name, kernel)
     return {paths.figure(name): content for name, content in drawn.items()}
 
 
 def main() -> dict[Path, bytes]:
-    portable = params.load(params.Runtime).portable
-    data = splits.read_all(paths.SPLITS)
-    images = data["test"].images
-    layers = {name: model_files.read(name, images.shape[1]) for name in paths.MODELS}
+    settings = params.load("evaluate", Settings)
+    portable = params.load("runtime", runtime.Settings).portable
+    dataset, splits = data.read(paths.SPLITS)
+    contents = {name: files.read(paths.model(name)) for name in settings.models}
 
-    runtime.start(portable)
-    predicted = {name: predict(name, layers[name], data) for name in paths.MODELS}
-    test = {name: predicted[name]["test"] for name in paths.MODELS}
-    outputs = pictures(images, test, layers["linear"][0].kernel)
-    for name in paths.MODELS:
-        outputs |= tables(name, predicted[name])
-    compared = comparison.compare(test["linear"].correct, test["hidden"].correct)
-    return outputs | {paths.COMPARISON: files.json_bytes(compared)}
+    portable = runtime.start(portable)
+    predicted, kernels, outputs = {}, {}, {}
+    for name, content in contents.items():
+        predicted[name], kernels[name] = predict(
+            name, content, len(dataset.labels), splits, portable
+        )
+        outputs |= tables(name, dataset, predicted[name])
+    test = {name: found["test"] for name, found in predicted.items()}
+    return (
+        outputs
+        | pictures(dataset, splits["test"].images, test, kernels, settings.examples)
+        | {
+            paths.DETAILS: formats.json_bytes(details(predicted)),
+            paths.COMPARISON: formats.json_bytes(metrics.compare(settings.models[0], test)),
+        }
+    )
 
 
 if __name__ == "__main__":

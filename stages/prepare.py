@@ -1,35 +1,53 @@
 """Raw digits -> data/prepared/: hold out a validation set, scale to 0..1, flatten."""
 
+import sys
 from pathlib import Path
 
-from digits import datasets, files, params, paths, splits
+from pydantic import Field
+
+from digits import data, formats, params, paths
 from digits.errors import UserError
-from digits.run import run_stage
+from digits.stage import run_stage
+
+
+class Settings(params.Group):
+    """The data set, and how many of its training images are held out for validation."""
+
+    dataset: str = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,100}$",
+        description="the name of a file in data/raw/ without .npz: letters, digits, - and _",
+    )
+    validation_size: int = params.integer(0, 10_000_000)
+    seed: int = params.seed()
 
 
 def main() -> dict[Path, bytes]:
-    settings = params.load(params.Prepare)
-    digits = datasets.read(settings.dataset)
+    settings = params.load("prepare", Settings)
+    raw = data.read_raw(settings.dataset)
+    for doubt in data.doubts(raw):
+        print(f"warning: {paths.raw(settings.dataset)}: {doubt}", file=sys.stderr)
 
-    n = len(digits.x_train)
+    n = len(raw.x_train)
     if settings.validation_size >= n:
         raise UserError(
-            f"{params.PATH}: prepare.validation_size is {settings.validation_size}, but "
+            f"{paths.PARAMS}: prepare.validation_size is {settings.validation_size}, but "
             f"{paths.raw(settings.dataset)} has {n} training images; at least one must remain"
         )
-    train, validation = splits.hold_out(n, settings.validation_size, settings.seed)
+    train, validation = data.hold_out(n, settings.validation_size, settings.seed)
     print(
         f"{settings.dataset}: {len(train)} images to train on, {len(validation)} to validate, "
-        f"{len(digits.x_test)} to test"
+        f"{len(raw.x_test)} to test"
     )
-    return {
-        paths.prepared(name): files.array_bytes({"images": splits.scale(images), "labels": labels})
-        for name, images, labels in (
-            ("train", digits.x_train[train], digits.y_train[train]),
-            ("validation", digits.x_train[validation], digits.y_train[validation]),
-            ("test", digits.x_test, digits.y_test),
+    outputs = {
+        paths.prepared(split): formats.array_bytes({"images": data.scale(images), "labels": labels})
+        for split, images, labels in (
+            ("train", raw.x_train[train], raw.y_train[train]),
+            ("validation", raw.x_train[validation], raw.y_train[validation]),
+            ("test", raw.x_test, raw.y_test),
         )
     }
+    described = {"name": settings.dataset, "labels": raw.names}
+    return outputs | {paths.DATASET: formats.json_bytes(described)}
 
 
 if __name__ == "__main__":

@@ -3,32 +3,36 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digits import files, params, paths, runtime, splits
-from digits.run import run_stage
+from digits import params, training
+from digits.stage import run_stage
 
 if TYPE_CHECKING:
     import keras
 
 
-def build_model(pixels: int, hyperparameters: params.TrainHidden) -> "keras.Sequential":
-    """A hidden layer of ReLU units: images float32 (n, pixels) -> softmax float32 (n, 10)."""
-    import keras
+class Settings(training.Settings):
+    """The group train_hidden in params.yaml."""
 
-    from digits.training import initial_weights
+    units: int = params.integer(1, 10_000)
+
+
+def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
+    """A hidden layer of ReLU units: images float32 (n, pixels) -> softmax float32 (n, labels)."""
+    import keras
 
     return keras.Sequential(
         [
             keras.Input((pixels,), name="pixels"),
             keras.layers.Dense(
-                hyperparameters.units,
+                settings.units,
                 activation="relu",
-                kernel_initializer=initial_weights(hyperparameters.seed, layer=1),
+                kernel_initializer=training.initial_weights(settings.seed, layer=1),
                 name="hidden",
             ),
             keras.layers.Dense(
-                splits.CLASSES,
+                labels,
                 activation="softmax",
-                kernel_initializer=initial_weights(hyperparameters.seed, layer=2),
+                kernel_initializer=training.initial_weights(settings.seed, layer=2),
                 name="digits",
             ),
         ],
@@ -37,19 +41,7 @@ def build_model(pixels: int, hyperparameters: params.TrainHidden) -> "keras.Sequ
 
 
 def main() -> dict[Path, bytes]:
-    hyperparameters = params.load(params.TrainHidden)
-    portable = params.load(params.Runtime).portable
-    train, validation = splits.read_all(("train", "validation")).values()
-
-    portable = runtime.start(portable)
-    from digits import saving, training
-
-    model = build_model(train.images.shape[1], hyperparameters)
-    history = training.fit(model, train, validation, hyperparameters, portable)
-    return {
-        paths.model("hidden"): saving.to_bytes(model),
-        paths.history("hidden"): files.csv_bytes(history),
-    }
+    return training.train("hidden", Settings, build)
 
 
 if __name__ == "__main__":

@@ -3,26 +3,28 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digits import files, params, paths, runtime, splits
-from digits.run import run_stage
+from digits import training
+from digits.stage import run_stage
 
 if TYPE_CHECKING:
     import keras
 
 
-def build_model(pixels: int, hyperparameters: params.TrainLinear) -> "keras.Sequential":
-    """One dense layer: images float32 (n, pixels) -> sigmoid float32 (n, 10)."""
-    import keras
+class Settings(training.Settings):
+    """The group train_linear in params.yaml."""
 
-    from digits.training import initial_weights
+
+def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
+    """One dense layer: images float32 (n, pixels) -> sigmoid float32 (n, labels)."""
+    import keras
 
     return keras.Sequential(
         [
             keras.Input((pixels,), name="pixels"),
             keras.layers.Dense(
-                splits.CLASSES,
+                labels,
                 activation="sigmoid",
-                kernel_initializer=initial_weights(hyperparameters.seed, layer=1),
+                kernel_initializer=training.initial_weights(settings.seed, layer=1),
                 name="digits",
             ),
         ],
@@ -31,19 +33,7 @@ def build_model(pixels: int, hyperparameters: params.TrainLinear) -> "keras.Sequ
 
 
 def main() -> dict[Path, bytes]:
-    hyperparameters = params.load(params.TrainLinear)
-    portable = params.load(params.Runtime).portable
-    train, validation = splits.read_all(("train", "validation")).values()
-
-    portable = runtime.start(portable)
-    from digits import saving, training
-
-    model = build_model(train.images.shape[1], hyperparameters)
-    history = training.fit(model, train, validation, hyperparameters, portable)
-    return {
-        paths.model("linear"): saving.to_bytes(model),
-        paths.history("linear"): files.csv_bytes(history),
-    }
+    return training.train("linear", Settings, build)
 
 
 if __name__ == "__main__":

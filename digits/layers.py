@@ -1,0 +1,125 @@
+"""Keras layers computed with the same bits on every processor, in training and afterwards.
+
+XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
+be written as such products; all others run as Keras has them.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
+
+# Layers whose bits are known to be the same on every processor (and with any number of threads).
+PORTABLE = (
+    keras.layers.Activation,
+    keras.layers.Conv2D,
+    keras.layers.Dense,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.MaxPooling2D,
+    keras.layers.ReLU,
+    keras.layers.Reshape,
+)
+
+
+def forward(
+    model: keras.Model, inputs: tf.Tensor, portable: bool, dropout_seed: tf.Tensor | None = None
+) -> tf.Tensor:
+    """The outputs of a model for inputs float32 (n, ...).
+
+    With `dropout_seed`, int64 (2,), it is in training. Only a Sequential model can be portable.
+    """
+    training = dropout_seed is not None
+    if not portable or not isinstance(model, keras.Sequential):
+        return model(inputs, training=training)
+    for number, layer in enumerate(model.layers):
+        if type(layer) is keras.layers.Dense:
+            inputs = layer.activation(_with_bias(layer, product(inputs, layer.kernel.value)))
+        elif type(layer) is keras.layers.Conv2D and _is_plain(layer):
+            inputs = layer.activation(_with_bias(layer, convolution(inputs, layer)))
+        elif type(layer) is keras.layers.Dropout:
+            if dropout_seed is not None:
+                inputs = dropout(inputs, layer.rate, dropout_seed + number)
+        else:
+            inputs = layer(inputs, training=training)
+    return inputs
+
+
+def unportable(model: keras.Model) -> list[str]:
+    """The classes of the layers whose bits may be those of this machine alone."""
+    if not isinstance(model, keras.Sequential):
+        return [type(model).__name__]
+    return sorted(
+        {
+            type(layer).__name__
+            for layer in model.layers
+            if type(layer) not in PORTABLE
+            or (type(layer) is keras.layers.Conv2D and not _is_plain(layer))
+        }
+    )
+
+
+@tf.custom_gradient
+def product(
+    inputs: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """inputs @ kernel, float32 (n, m) by (m, k), with a gradient that is fast when portable.
+
+    A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
+    product, which its portable library then declines, and a slower one takes over. The barrier
+    keeps the two steps apart.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        (transposed,) = xla_optimization_barrier([tf.transpose(inputs)])
+        return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(transposed, upstream)
+
+    return tf.matmul(inputs, kernel), gradient
+
+
+def convolution(images: tf.Tensor, layer: keras.layers.Conv2D) -> tf.Tensor:
+    """images float32 (n, height, width, channels) convolved, as the product of their patches.
+
+    XLA's own convolution gives other bits with another number of threads, and is slower.
+    """
+    (rows, columns), channels = layer.kernel_size, images.shape[-1]
+    if layer.padding == "same":
+        # As TensorFlow pads for strides of 1: what is left over goes below and to the right.
+        margins = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
+        images = tf.pad(images, [[0, 0], *margins, [0, 0]])
+    height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
+    patches = tf.concat(
+        [
+            images[:, row : row + height, column : column + width]
+            for row in range(rows)
+            for column in range(columns)
+        ],
+        axis=-1,
+    )
+    kernel = tf.reshape(layer.kernel.value, (rows * columns * channels, layer.filters))
+    flat = product(tf.reshape(patches, (-1, rows * columns * channels)), kernel)
+    return tf.reshape(flat, (-1, height, width, layer.filters))
+
+
+def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`.
+
+    XLA's default generator of random numbers takes 17 times as long as this one.
+    """
+    chances = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry")
+    return tf.where(chances >= rate, inputs / (1 - rate), 0.0)
+
+
+def _with_bias(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
+    return outputs + layer.bias if layer.use_bias else outputs
+
+
+def _is_plain(layer: keras.layers.Conv2D) -> bool:
+    """Whether `convolution` can stand in for the layer."""
+    return (
+        layer.strides == (1, 1)
+        and layer.dilation_rate == (1, 1)
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+    )
