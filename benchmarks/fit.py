@@ -31,8 +31,10 @@ def main(way: str) -> None:
     portable = runtime.start(portable=way == "portable")
     import keras
 
-    common = {"epochs": EPOCHS, "batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE, "seed": 1}
-    linear, hidden = train_linear.Settings(**common), train_hidden.Settings(**common, units=UNITS)
+    linear = train_linear.Settings(
+        epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=1
+    )
+    hidden = train_hidden.Settings(**linear.model_dump(), units=UNITS)
     pixels, labels = images.shape[1], len(raw.names)
     results = {}
     for name, model in (

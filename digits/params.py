@@ -29,6 +29,11 @@ def integer(low: int, high: int) -> Any:
     return Field(ge=low, le=high, description=f"an integer from {low} to {high}")
 
 
+def number(low: float, high: float) -> Any:
+    """A field that holds a number from `low` to `high`."""
+    return Field(ge=low, le=high, allow_inf_nan=False, description=f"a number from {low} to {high}")
+
+
 def seed() -> Any:
     """A field that holds the seed of a random generator."""
     return integer(0, 2**32 - 1)

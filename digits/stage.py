@@ -33,6 +33,10 @@ PLUMBING = {
 }
 
 
+# What a stage returns: the content of each file that it writes.
+Outputs = Mapping[Path, bytes]
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Run `main`; turn an error that the user can fix into one line and an exit status.
 
@@ -57,7 +61,7 @@ def run_main(main: Callable[[], None]) -> None:
         sys.exit(128 + signal.SIGINT)
 
 
-def run_stage(main: Callable[[], Mapping[Path, bytes]]) -> None:
+def run_stage(main: Callable[[], Outputs]) -> None:
     """Run a stage: `main` returns the content of each output, which is written at the end."""
 
     def run() -> None:
@@ -83,7 +87,7 @@ def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> list[str]:
     """The lines that a stage lacks in dvc.yaml for the modules, files and parameters it used."""
     patterns = [dep.replace("${prepare.dataset}", "*") for dep in stage["deps"]]
     used = [*map(str, files.inputs()), *(set(_modules()) - PLUMBING)]
-    written = []
+    written: list[str] = []
     for entry in (*stage["outs"], *stage.get("metrics", []), *stage.get("plots", [])):
         written += [entry] if isinstance(entry, str) else entry
     return [

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field
-
 from digits import data, formats, params, paths, runtime
 from digits.data import Split
 from digits.errors import UserError
@@ -25,9 +23,7 @@ class Settings(params.Group):
 
     epochs: int = params.integer(1, 1000)
     batch_size: int = params.integer(1, 10_000)
-    learning_rate: float = Field(
-        gt=0, le=1, allow_inf_nan=False, description="a number above 0, at most 1"
-    )
+    learning_rate: float = params.number(1e-9, 1)
     seed: int = params.seed()
 
 

@@ -17,7 +17,9 @@ from digits.stage import run_stage
 class Settings(params.Group):
     """The models, the baseline first, and how many images the example picture shows."""
 
-    models: Annotated[list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]], Field(min_length=1)]
+    models: list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]] = Field(
+        min_length=1, description="a list of models, the baseline first, such as [linear, hidden]"
+    )
     examples: int = params.integer(1, 100)
 
 
@@ -100,7 +102,9 @@ def main() -> dict[Path, bytes]:
     contents = {name: files.read(paths.model(name)) for name in settings.models}
 
     portable = runtime.start(portable)
-    predicted, kernels, outputs = {}, {}, {}
+    predicted: dict[str, dict[str, Predictions]] = {}
+    kernels: dict[str, np.ndarray | None] = {}
+    outputs: dict[Path, bytes] = {}
     for name, content in contents.items():
         predicted[name], kernels[name] = predict(
             name, content, len(dataset.labels), splits, portable

@@ -1,10 +1,9 @@
 """data/prepared/ -> a hidden layer of ReLU units before the output, models/hidden.keras."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits import params, training
-from digits.stage import run_stage
+from digits.stage import Outputs, run_stage
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +39,7 @@ def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
     )
 
 
-def main() -> dict[Path, bytes]:
+def main() -> Outputs:
     return training.train("hidden", Settings, build)
 
 

@@ -1,10 +1,9 @@
 """data/prepared/ -> a single dense layer, models/linear.keras."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits import training
-from digits.stage import run_stage
+from digits.stage import Outputs, run_stage
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +31,7 @@ def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
     )
 
 
-def main() -> dict[Path, bytes]:
+def main() -> Outputs:
     return training.train("linear", Settings, build)
 
 
