@@ -115,7 +115,7 @@ def square(images: np.ndarray) -> np.ndarray:
 
 
 def read(splits: Sequence[str]) -> tuple[DataSet, dict[str, Split]]:
-    """Read some of paths.SPLITS from data/prepared/.
+    """Read some splits from data/prepared/.
 
     Raises UserError if a file does not hold a Split, or if the files do not fit each other.
     """

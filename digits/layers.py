@@ -117,9 +117,5 @@ def _with_bias(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
 
 def _is_plain(layer: keras.layers.Conv2D) -> bool:
     """Whether `convolution` can stand in for the layer."""
-    return (
-        layer.strides == (1, 1)
-        and layer.dilation_rate == (1, 1)
-        and layer.groups == 1
-        and layer.data_format == "channels_last"
-    )
+    options = layer.strides, layer.dilation_rate, layer.groups, layer.data_format
+    return options == ((1, 1), (1, 1), 1, "channels_last")

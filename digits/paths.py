@@ -4,7 +4,6 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
-SPLITS = ("train", "validation", "test")
 DATASET = Path("data/prepared/dataset.json")
 DETAILS = Path("metrics/details.json")
 COMPARISON = Path("metrics/comparison.json")
@@ -17,7 +16,7 @@ def raw(dataset: str) -> Path:
 
 
 def prepared(split: str) -> Path:
-    """Images and labels of one of SPLITS."""
+    """Images and labels of a split: train, validation or test."""
     return Path(f"data/prepared/{split}.npz")
 
 

@@ -98,7 +98,7 @@ def pictures(
 def main() -> dict[Path, bytes]:
     settings = params.load("evaluate", Settings)
     portable = params.load("runtime", runtime.Settings).portable
-    dataset, splits = data.read(paths.SPLITS)
+    dataset, splits = data.read(("validation", "test"))
     contents = {name: files.read(paths.model(name)) for name in settings.models}
 
     portable = runtime.start(portable)
