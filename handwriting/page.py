@@ -1,14 +1,18 @@
-"""The page of `make try`: draw or load a digit, see what the models say, keep it under its label.
+"""The page of `make try`: draw or load a digit, see what the models say, save it with its label.
 
-It is served to this machine only, and needs no other.
+It answers browsers on this machine that have opened it, and no other website's requests. A request
+holds a picture and perhaps a label, never a path; nothing is stored but what is saved.
 """
 
+import asyncio
 import base64
 import os
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,174 +24,146 @@ from digits.splits import CLASSES
 from handwriting import collection, preprocess, recognize
 from handwriting.recognize import Recognizer
 
-# Read when Gradio is imported.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 try:
-    import gradio as gr
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup EXTRAS=handwriting")
 
-HERE = Path(__file__).parent
 OWN = Path("data/own")
-HOST = "127.0.0.1"
-INTRO = "<h1>Draw a digit</h1><p>The models read it after each stroke.</p>"
-PAD = (
-    '<canvas width="280" height="280" aria-label="Draw a digit here"></canvas>'
-    '<button type="button">Clear</button>'
-)
-HINT = '<p class="message">Draw one digit, about as large as the paper.</p>'
-# What an event shows: the answer, the image that can be kept, and what was kept.
-Shown = tuple[str, np.ndarray | None, str]
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+PORTS = range(7860, 7960)
+MAX_BYTES = 20 * 10**6
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src data:; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # A browser asks each time whether a file has changed.
+    "Cache-Control": "no-cache",
+}
 
 
 def main() -> None:
-    recognizer = start(os.environ.get("REV", ""))
-    # Gradio asks its own server whether it runs, which no proxy can answer.
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST
-    blocks = page(recognizer)
-    blocks.launch(
-        server_name=HOST,
-        quiet=True,
-        prevent_thread_lock=True,
-        share=False,
-        ssr_mode=False,
-        footer_links=[],
-        max_file_size=preprocess.LARGEST_BYTES,
-        theme=gr.themes.Default(font="system-ui", font_mono="monospace"),
-        css_paths=HERE / "page.css",
-    )
-    print(f"Open {blocks.local_url} in a browser. Ctrl-C ends it.", flush=True)
-    blocks.block_thread()
-
-
-def start(rev: str) -> Recognizer:
-    """The models of the workspace and, unless `rev` is empty, those of that revision."""
     layers = recognize.read()
-    if rev:
-        layers |= {f"{name}, {rev}": of for name, of in recognize.read(rev).items()}
-    recognizer = recognize.start(layers, batch=1)
+    if rev := os.environ.get("REV"):
+        layers |= {f"{name}, {rev}": found for name, found in recognize.read(rev).items()}
+    app = application(recognize.start(layers, batch=1), [str(digit) for digit in range(CLASSES)])
+    with listen() as listener:
+        port = listener.getsockname()[1]
+        if "SSH_CONNECTION" in os.environ:
+            print(f"First, on your own machine: ssh -L {port}:127.0.0.1:{port} HOST")
+        print(f"Open http://127.0.0.1:{port} in a browser. Ctrl-C ends it.", flush=True)
+        server(app).run(sockets=[listener])
+
+
+def listen() -> socket.socket:
+    """A socket that listens on one of PORTS, the first that is free."""
+    for port in PORTS:
+        with suppress(OSError):
+            return socket.create_server((LOOPBACK[0], port))
+    raise UserError(f"ports {PORTS.start} to {PORTS.stop - 1} are taken; end what uses one of them")
+
+
+def server(app: Starlette) -> uvicorn.Server:
+    """What serves the application, on the sockets that its `run` is given."""
+    config = uvicorn.Config(app, ws="none", log_level="error", limit_concurrency=20)
+    # Ctrl-C waits no longer for somebody who sends nothing more.
+    config.timeout_graceful_shutdown = 1
+    return uvicorn.Server(config)
+
+
+def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
+    """The files in static/, and what they ask for.
+
+    POST /recognize answers what the models see in a picture and what they say; POST /keep?label=7
+    stores what they see, or removes it without a label, and answers which label it had before.
+    """
     # Compiles the models.
-    recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8))
-    return recognizer
+    models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
+    # One picture is decoded at a time.
+    worker = ThreadPoolExecutor(1)
+
+    async def answer(request: Request) -> Response:
+        return await with_image(request, lambda image: _answer(image, recognizer, labels))
+
+    async def keep(request: Request) -> Response:
+        label = request.query_params.get("label")
+        if label not in (None, *labels):
+            raise UserError(f"not a label; labels are {', '.join(labels)}")
+        return await with_image(request, lambda image: _keep(image, label, labels))
+
+    async def with_image(request: Request, function: Callable[[np.ndarray], Any]) -> Response:
+        content = await request.body()
+        run = partial(asyncio.get_running_loop().run_in_executor, worker)
+        image = await run(preprocess.digit, content, "picture")
+        return JSONResponse(await run(function, image))
+
+    return Starlette(
+        routes=[
+            Route("/names", JSONResponse({"models": models, "labels": labels})),
+            Route("/recognize", answer, methods=["POST"]),
+            Route("/keep", keep, methods=["POST"]),
+            Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
+        ],
+        middleware=[
+            Middleware(BaseHTTPMiddleware, dispatch=_guard),
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK),
+        ],
+        exception_handlers={UserError: _refusal, ClientDisconnect: _refusal, 413: _too_large},
+        max_body_size=MAX_BYTES,
+    )
 
 
-def page(recognizer: Recognizer) -> gr.Blocks:
-    """What is where, and which function follows which event."""
-    show = partial(_show, recognizer)
-
-    def drawn(event: gr.EventData) -> Shown:
-        # A data URL: what it holds starts after the comma.
-        return show(base64.b64decode(event.picture.partition(",")[2]))
-
-    def loaded(path: str | None) -> Shown:
-        return show(Path(path).read_bytes()) if path else (HINT, None, "")
-
-    with gr.Blocks(title="Digits", analytics_enabled=False, delete_cache=(3600, 3600)) as whole:
-        image = gr.State()
-        gr.HTML(INTRO, elem_classes="intro")
-        with gr.Row():
-            with gr.Column(scale=4, min_width=320), gr.Tabs():
-                with gr.Tab("Draw"):
-                    pad = gr.HTML(
-                        html_template=PAD,
-                        js_on_load=(HERE / "pad.js").read_text(encoding="utf-8"),
-                        elem_classes="pad",
-                    )
-                with gr.Tab("Load or photograph"):
-                    picture = gr.Image(
-                        sources=["upload", "webcam", "clipboard"],
-                        webcam_options=gr.WebcamOptions(mirror=False),
-                        show_label=False,
-                        buttons=[],
-                        height=400,
-                    )
-                    # Gradio would decode the file, and fail where `digit` says what is wrong.
-                    picture.preprocess = _path  # type: ignore[method-assign]
-            with gr.Column(scale=5, min_width=320):
-                answer = gr.HTML(HINT, elem_classes="answer")
-                gr.HTML("Wrong or hard to read? Keep it as", elem_classes="keep-label")
-                with gr.Row(elem_classes="keep"):
-                    buttons = [gr.Button(str(digit), size="sm") for digit in range(CLASSES)]
-                kept = gr.HTML(elem_classes="kept")
-
-        # Without the queue, an answer takes a single request.
-        direct: dict[str, Any] = {
-            "outputs": [answer, image, kept],
-            "show_progress": "hidden",
-            "queue": False,
-            "api_visibility": "private",
-        }
-        pad.input(drawn, trigger_mode="always_last", **direct)
-        pad.clear(lambda: (HINT, None, ""), **direct)
-        picture.change(loaded, picture, **direct)
-        for digit, button in enumerate(buttons):
-            # In the queue, one at a time: two people may keep the same image at the same moment.
-            button.click(
-                partial(_keep, digit),
-                image,
-                kept,
-                show_progress="hidden",
-                concurrency_id="keep",
-                api_visibility="private",
-            )
-    blocks: gr.Blocks = whole
-    return blocks
+async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
+    """Refuse what another website asks for, and what was meant for another port."""
+    page, port = f"http://{request.headers.get('host')}", request.scope["server"][1]
+    if page.endswith(f":{port}") and request.headers.get("origin", page) == page:
+        response = await answer(request)
+    else:
+        response = PlainTextResponse(f"Refused. Open http://127.0.0.1:{port} in a browser.", 403)
+    response.headers.update(HEADERS)
+    return response
 
 
-def _path(payload: Any) -> str | None:
-    return payload.path if payload else None
-
-
-def _show(recognizer: Recognizer, content: bytes) -> Shown:
-    try:
-        image = preprocess.digit(content, "picture")
-    except UserError as error:
-        return f'<p class="message">{escape(_sentence(error))}</p>', None, ""
-    probabilities = {name: of[0] for name, of in recognizer(image[np.newaxis]).items()}
-    return _answer(image, probabilities), image, ""
-
-
-def _keep(digit: int, image: np.ndarray | None) -> str:
-    if image is None:
-        return "There is no digit to keep yet."
-    try:
-        return f"Kept: {escape(str(collection.keep(image, digit, OWN)))}"
-    except OSError as error:
-        return escape(f"Not kept: {error.filename}: {error.strerror}")
-
-
-def _sentence(error: UserError) -> str:
+async def _refusal(request: Request, error: Exception) -> Response:
     text = str(error).removeprefix("picture: ")
-    return f"{text[0].upper()}{text[1:]}."
+    return PlainTextResponse(f"{text[:1].upper()}{text[1:]}.", 422)
 
 
-def _answer(image: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> str:
-    """What the models see, each one's digit, and its probabilities (10,) as bars."""
+async def _too_large(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"Larger than {MAX_BYTES // 10**6} MB.", 413)
+
+
+def _answer(image: np.ndarray, recognizer: Recognizer, labels: Sequence[str]) -> dict[str, Any]:
+    def said(probabilities: np.ndarray) -> dict[str, Any]:
+        best, shown = int(probabilities.argmax()), probabilities.round(6).tolist()
+        return {"label": labels[best], "unsure": _unsure(probabilities), "probabilities": shown}
+
     png = base64.b64encode(collection.png_bytes(image)).decode()
-    heads = "".join(
-        f'<th scope="col"><div class="digit">{of.argmax()}</div>'
-        f"{escape(name)}<br>{100 * of.max():.1f} %</th>"
-        for name, of in probabilities.items()
-    )
-    rows = "".join(
-        f'<tr><th scope="row">{digit}</th>'
-        + "".join(_bar(float(of[digit]), digit == of.argmax()) for of in probabilities.values())
-        + "</tr>"
-        for digit in range(CLASSES)
-    )
-    return (
-        f'<figure><img alt="" src="data:image/png;base64,{png}">'
-        "<figcaption>What the models see,<br>28x28 pixels</figcaption></figure>"
-        f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    models = {name: said(found[0]) for name, found in recognizer(image[np.newaxis]).items()}
+    return {"image": f"data:image/png;base64,{png}", "models": models}
 
 
-def _bar(probability: float, best: bool) -> str:
-    return (
-        f'<td{" class=best" if best else ""}><div class="bar">'
-        f'<div><div style="width: {probability:.1%}"></div></div>'
-        f"<span>{100 * probability:.1f} %</span></div></td>"
-    )
+def _unsure(probabilities: np.ndarray) -> bool:
+    return bool(probabilities.max() < 0.5)
+
+
+def _keep(image: np.ndarray, label: str | None, labels: Sequence[str]) -> dict[str, Any]:
+    before = {path.name: path.parent.name for path in OWN.glob("*/*.png")}
+    try:
+        path = collection.keep(image, labels.index(label or labels[0]), OWN)
+        if label is None:
+            path.unlink()
+    except OSError as error:
+        raise UserError(f"not saved: {error.filename}: {error.strerror}") from None
+    return {"path": str(path), "before": before.get(path.name)}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,189 @@
+// Sends what is drawn or loaded to the server, and shows what it answers.
+
+const find = (selector) => document.querySelector(selector);
+const canvas = find("canvas");
+const pen = canvas.getContext("2d", { willReadFrequently: true });
+const { models, labels } = await (await fetch("names")).json();
+
+const STROKE = 44;
+
+// What was recognized last, and can be saved; and what stops waiting for the answer.
+let picture = null;
+let waiting = new AbortController();
+let loaded = false;
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+// ---- The table of answers, a column for each model, and the buttons that save.
+
+const heads = models.map((name) => {
+  const head = { label: element("strong"), note: element("small") };
+  const cell = element("th", { scope: "col" }, head.label, element("span", {}, name), head.note);
+  find("thead tr").append(cell);
+  return head;
+});
+
+const rows = labels.map((label) => {
+  const bars = models.map(() => ({ fill: element("i"), percent: element("span") }));
+  const cells = bars.map((bar) => element("td", {}, element("div", {}, bar.fill), bar.percent));
+  find("tbody").append(element("tr", {}, element("th", { scope: "row" }, label), ...cells));
+  return bars;
+});
+
+const buttons = labels.map((label) => {
+  const button = element("button", { type: "button", disabled: true }, label);
+  button.addEventListener("click", () => save(label));
+  find("#keep").append(button);
+  return button;
+});
+
+function percent(probability) {
+  return `${(100 * probability).toFixed(1)}%`;
+}
+
+// Without an answer, only the message.
+function show(message, answer) {
+  find("#message").textContent = message;
+  find("#answer").classList.toggle("answered", Boolean(answer));
+  find("#saved").replaceChildren();
+  if (answer) find("#image").src = answer.image;
+  models.forEach((name, column) => {
+    const said = answer?.models[name];
+    heads[column].label.textContent = said?.label ?? "";
+    heads[column].note.textContent = said?.unsure ? "unsure" : "";
+    rows.forEach((bars, row) => {
+      const { fill, percent: text } = bars[column];
+      const probability = said?.probabilities[row];
+      fill.style.width = percent(probability ?? 0);
+      text.textContent = said ? percent(probability) : "";
+      text.parentElement.classList.toggle("best", said?.label === labels[row]);
+    });
+  });
+  buttons.forEach((button) => {
+    button.disabled = !answer;
+    button.removeAttribute("aria-pressed");
+  });
+}
+
+function sentence(answer) {
+  const parts = models.map((name) => {
+    const { label, unsure, probabilities } = answer.models[name];
+    return `${name} ${label} (${percent(Math.max(...probabilities))}${unsure ? ", unsure" : ""})`;
+  });
+  return parts.join(", ");
+}
+
+// ---- Requests. The server remembers no picture, so saving sends it again.
+
+// The answer, or an error whose message is meant for people.
+async function post(path, body, signal) {
+  const response = await fetch(path, { method: "POST", body, signal }).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Error("No answer. Is make try still running in the terminal?");
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
+async function recognize(content) {
+  waiting.abort();
+  waiting = new AbortController();
+  picture = null;
+  try {
+    const answer = await post("recognize", content, waiting.signal);
+    picture = content;
+    show(sentence(answer), answer);
+  } catch (error) {
+    if (error.name !== "AbortError") show(error.message);
+  }
+}
+
+async function save(label) {
+  const content = picture;
+  const query = label === null ? "" : `?label=${encodeURIComponent(label)}`;
+  const line = [];
+  try {
+    const { path, before } = await post(`keep${query}`, content);
+    line.push(label === null ? "Removed." : `Saved: ${path}`);
+    if (label !== null && label !== before) {
+      const undo = element("button", { type: "button" }, "Undo");
+      undo.addEventListener("click", () => save(before));
+      line.push(undo);
+    }
+  } catch (error) {
+    line.push(error.message);
+    label = null;
+  }
+  if (picture !== content) return;
+  buttons.forEach((button, index) => button.setAttribute("aria-pressed", labels[index] === label));
+  find("#saved").replaceChildren(...line);
+}
+
+// ---- The paper: strokes, and pictures that are loaded, photographed, dropped or pasted.
+
+function clear() {
+  waiting.abort();
+  picture = null;
+  loaded = false;
+  pen.fillStyle = "white";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  find("#paper").classList.remove("used");
+  show("");
+}
+
+function line(event) {
+  const shown = canvas.getBoundingClientRect();
+  const scale = canvas.width / shown.width;
+  pen.lineTo((event.clientX - shown.left) * scale, (event.clientY - shown.top) * scale);
+  pen.stroke();
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (!event.isPrimary || event.button !== 0) return;
+  // A stroke after a picture begins on new paper.
+  if (loaded) clear();
+  find("#paper").classList.add("used");
+  canvas.setPointerCapture(event.pointerId);
+  pen.lineWidth = STROKE;
+  pen.lineCap = pen.lineJoin = "round";
+  pen.beginPath();
+  line(event);
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (canvas.hasPointerCapture(event.pointerId)) line(event);
+});
+canvas.addEventListener("lostpointercapture", () => canvas.toBlob(recognize));
+find("#clear").addEventListener("click", clear);
+
+async function load(file) {
+  if (!file) return;
+  clear();
+  loaded = true;
+  find("#paper").classList.add("used");
+  recognize(file);
+  // What the browser cannot show, the server may still read.
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap || !loaded) return;
+  const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
+  const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+  pen.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+}
+
+for (const input of document.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => {
+    load(input.files[0]);
+    // The same file again is a change, too.
+    input.value = "";
+  });
+}
+for (const type of ["dragover", "drop"]) {
+  document.addEventListener(type, (event) => event.preventDefault());
+}
+document.addEventListener("drop", (event) => load(event.dataTransfer.files[0]));
+document.addEventListener("paste", (event) => load(event.clipboardData.files[0]));
+
+clear();
