@@ -82,8 +82,8 @@ def server(app: Starlette) -> uvicorn.Server:
 def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     """The files in static/, and what they ask for.
 
-    POST /recognize answers what the models see in a picture and what they say; POST /keep?label=7
-    stores what they see, or removes it without a label, and answers which label it had before.
+    POST /recognize answers what the models see in a picture and what they say. POST /keep?label=7
+    stores what they see, and answers where, and its label before; with DELETE it is removed.
     """
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
@@ -95,9 +95,10 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
 
     async def keep(request: Request) -> Response:
         label = request.query_params.get("label")
-        if label not in (None, *labels):
+        if label not in labels:
             raise UserError(f"not a label; labels are {', '.join(labels)}")
-        return await with_image(request, lambda image: _keep(image, label, labels))
+        number, remove = labels.index(label), request.method == "DELETE"
+        return await with_image(request, lambda image: _keep(image, number, remove))
 
     async def with_image(request: Request, function: Callable[[np.ndarray], Any]) -> Response:
         content = await request.body()
@@ -108,16 +109,15 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     return Starlette(
         routes=[
             Route("/names", JSONResponse({"models": models, "labels": labels})),
-            Route("/recognize", answer, methods=["POST"]),
-            Route("/keep", keep, methods=["POST"]),
+            Route("/recognize", answer, methods=["POST"], max_body_size=MAX_BYTES),
+            Route("/keep", keep, methods=["POST", "DELETE"], max_body_size=MAX_BYTES),
             Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
         ],
         middleware=[
             Middleware(BaseHTTPMiddleware, dispatch=_guard),
             Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK),
         ],
-        exception_handlers={UserError: _refusal, ClientDisconnect: _refusal, 413: _too_large},
-        max_body_size=MAX_BYTES,
+        exception_handlers={UserError: _refusal, ClientDisconnect: _refusal},
     )
 
 
@@ -137,10 +137,6 @@ async def _refusal(request: Request, error: Exception) -> Response:
     return PlainTextResponse(f"{text[:1].upper()}{text[1:]}.", 422)
 
 
-async def _too_large(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"Larger than {MAX_BYTES // 10**6} MB.", 413)
-
-
 def _answer(image: np.ndarray, recognizer: Recognizer, labels: Sequence[str]) -> dict[str, Any]:
     def said(probabilities: np.ndarray) -> dict[str, Any]:
         best, shown = int(probabilities.argmax()), probabilities.round(6).tolist()
@@ -155,11 +151,11 @@ def _unsure(probabilities: np.ndarray) -> bool:
     return bool(probabilities.max() < 0.5)
 
 
-def _keep(image: np.ndarray, label: str | None, labels: Sequence[str]) -> dict[str, Any]:
+def _keep(image: np.ndarray, label: int, remove: bool) -> dict[str, Any]:
     before = {path.name: path.parent.name for path in OWN.glob("*/*.png")}
     try:
-        path = collection.keep(image, labels.index(label or labels[0]), OWN)
-        if label is None:
+        path = collection.keep(image, label, OWN)
+        if remove:
             path.unlink()
     except OSError as error:
         raise UserError(f"not saved: {error.filename}: {error.strerror}") from None

@@ -28,8 +28,8 @@ const heads = models.map((name) => {
 });
 
 const rows = labels.map((label) => {
-  const bars = models.map(() => ({ fill: element("i"), percent: element("span") }));
-  const cells = bars.map((bar) => element("td", {}, element("div", {}, bar.fill), bar.percent));
+  const bars = models.map(() => ({ fill: element("i"), number: element("span") }));
+  const cells = bars.map((bar) => element("td", {}, element("div", {}, bar.fill), bar.number));
   find("tbody").append(element("tr", {}, element("th", { scope: "row" }, label), ...cells));
   return bars;
 });
@@ -45,22 +45,37 @@ function percent(probability) {
   return `${(100 * probability).toFixed(1)}%`;
 }
 
-// Without an answer, only the message.
+function certainty({ probabilities, unsure }) {
+  return percent(Math.max(...probabilities)) + (unsure ? ", unsure" : "");
+}
+
+function sentence(answer) {
+  const parts = models.map((name) => {
+    const said = answer.models[name];
+    return `${name} ${said.label} (${certainty(said)})`;
+  });
+  return parts.join(", ");
+}
+
+// The message alone, or with the answer that it tells.
 function show(message, answer) {
   find("#message").textContent = message;
   find("#answer").classList.toggle("answered", Boolean(answer));
   find("#saved").replaceChildren();
   if (answer) find("#image").src = answer.image;
+  else find("#image").removeAttribute("src");
   models.forEach((name, column) => {
     const said = answer?.models[name];
-    heads[column].label.textContent = said?.label ?? "";
-    heads[column].note.textContent = said?.unsure ? "unsure" : "";
+    const { label, note } = heads[column];
+    label.textContent = said?.label ?? "";
+    label.classList.toggle("long", label.textContent.length > 2);
+    note.textContent = said ? certainty(said) : "";
     rows.forEach((bars, row) => {
-      const { fill, percent: text } = bars[column];
-      const probability = said?.probabilities[row];
-      fill.style.width = percent(probability ?? 0);
-      text.textContent = said ? percent(probability) : "";
-      text.parentElement.classList.toggle("best", said?.label === labels[row]);
+      const { fill, number } = bars[column];
+      const probability = said?.probabilities[row] ?? 0;
+      fill.style.width = percent(probability);
+      number.textContent = said ? percent(probability) : "";
+      number.parentElement.classList.toggle("best", said?.label === labels[row]);
     });
   });
   buttons.forEach((button) => {
@@ -69,22 +84,15 @@ function show(message, answer) {
   });
 }
 
-function sentence(answer) {
-  const parts = models.map((name) => {
-    const { label, unsure, probabilities } = answer.models[name];
-    return `${name} ${label} (${percent(Math.max(...probabilities))}${unsure ? ", unsure" : ""})`;
-  });
-  return parts.join(", ");
-}
-
 // ---- Requests. The server remembers no picture, so saving sends it again.
 
 // The answer, or an error whose message is meant for people.
-async function post(path, body, signal) {
-  const response = await fetch(path, { method: "POST", body, signal }).catch((error) => {
+async function send(method, path, body, signal) {
+  const response = await fetch(path, { method, body, signal }).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Error("No answer. Is make try still running in the terminal?");
   });
+  if (response.status === 413) throw new Error("The picture file is too large.");
   if (!response.ok) throw new Error(await response.text());
   return response.json();
 }
@@ -94,7 +102,7 @@ async function recognize(content) {
   waiting = new AbortController();
   picture = null;
   try {
-    const answer = await post("recognize", content, waiting.signal);
+    const answer = await send("POST", "recognize", content, waiting.signal);
     picture = content;
     show(sentence(answer), answer);
   } catch (error) {
@@ -102,24 +110,25 @@ async function recognize(content) {
   }
 }
 
-async function save(label) {
+async function save(label, method = "POST") {
   const content = picture;
-  const query = label === null ? "" : `?label=${encodeURIComponent(label)}`;
   const line = [];
+  let pressed = null;
   try {
-    const { path, before } = await post(`keep${query}`, content);
-    line.push(label === null ? "Removed." : `Saved: ${path}`);
-    if (label !== null && label !== before) {
+    const query = `label=${encodeURIComponent(label)}`;
+    const { path, before } = await send(method, `keep?${query}`, content);
+    line.push(method === "POST" ? `Saved: ${path}` : `Removed: ${path}`);
+    if (method === "POST") {
+      pressed = label;
       const undo = element("button", { type: "button" }, "Undo");
-      undo.addEventListener("click", () => save(before));
-      line.push(undo);
+      undo.addEventListener("click", () => (before ? save(before) : save(label, "DELETE")));
+      if (label !== before) line.push(undo);
     }
   } catch (error) {
     line.push(error.message);
-    label = null;
   }
   if (picture !== content) return;
-  buttons.forEach((button, index) => button.setAttribute("aria-pressed", labels[index] === label));
+  buttons.forEach((button, row) => button.setAttribute("aria-pressed", labels[row] === pressed));
   find("#saved").replaceChildren(...line);
 }
 
