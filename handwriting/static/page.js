@@ -5,8 +5,6 @@ const canvas = find("canvas");
 const pen = canvas.getContext("2d", { willReadFrequently: true });
 const { models, labels } = await (await fetch("names")).json();
 
-const STROKE = 44;
-
 // What was recognized last, and can be saved; and what stops waiting for the answer.
 let picture = null;
 let waiting = new AbortController();
@@ -151,13 +149,19 @@ function line(event) {
   pen.stroke();
 }
 
+// Chromium's toBlob may wait a second for an idle moment.
+function drawing() {
+  const base64 = canvas.toDataURL("image/png").split(",")[1];
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
 canvas.addEventListener("pointerdown", (event) => {
   if (!event.isPrimary || event.button !== 0) return;
   // A stroke after a picture begins on new paper.
   if (loaded) clear();
   find("#paper").classList.add("used");
   canvas.setPointerCapture(event.pointerId);
-  pen.lineWidth = STROKE;
+  pen.lineWidth = canvas.width / 12;
   pen.lineCap = pen.lineJoin = "round";
   pen.beginPath();
   line(event);
@@ -165,7 +169,7 @@ canvas.addEventListener("pointerdown", (event) => {
 canvas.addEventListener("pointermove", (event) => {
   if (canvas.hasPointerCapture(event.pointerId)) line(event);
 });
-canvas.addEventListener("lostpointercapture", () => canvas.toBlob(recognize));
+canvas.addEventListener("lostpointercapture", () => recognize(drawing()));
 find("#clear").addEventListener("click", clear);
 
 async function load(file) {

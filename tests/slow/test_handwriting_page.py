@@ -1,7 +1,7 @@
 """The page of `make try` in a real browser that reaches nothing but this machine."""
 
 import re
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,133 +11,83 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
-from tests.servers import free_port
 
 MODELS = ["linear", "hidden", "linear, HEAD", "hidden, HEAD"]
+# What the browser holds while a file is dropped or pasted.
+DATA = """bytes => { const data = new DataTransfer();
+data.items.add(new File([new Uint8Array(bytes)], "two")); return data; }"""
+PASTE = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))"
 
 
 @pytest.fixture(scope="module")
-def workspace(mnist_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return mnist_pipeline.copy(tmp_path_factory.mktemp("page"))
-
-
-@pytest.fixture(scope="module")
-def address(workspace: Workspace) -> Iterator[str]:
+def address(mnist_pipeline: Workspace) -> Iterator[str]:
     """Where the page is served, with the models of HEAD beside those of the workspace."""
-    port = free_port()
-    with subprocess.Popen(
-        [sys.executable, "-m", "handwriting.page"],
-        cwd=workspace.path,
-        env=workspace.environment | {"REV": "HEAD", "GRADIO_SERVER_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout
-        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
+    command = ("env", "REV=HEAD", "SSH_CONNECTION=there", sys.executable, "-m", "handwriting.page")
+    with mnist_pipeline.start(*command) as server:
+        assert server.stdout and server.stderr
+        found = re.search(r"ssh -L (\d+):127\.0\.0\.1:\1 ", server.stdout.readline())
         assert found
-        yield found[0]
-        server.terminate()
-
-
-class Visitor:
-    """Somebody with a browser window of their own."""
-
-    def __init__(self, browser: Browser, address: str) -> None:
-        self.page: Page = browser.new_context().new_page()
-        self.requests: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(address)
-        self.answer = self.page.locator(".answer").last
-
-    def draw(self, points: Sequence[tuple[float, float]], left: float = 0.2) -> None:
-        """A stroke through the points, in a square of 0.6 of the canvas."""
-        # While the page is loading, something invisible may lie over the canvas: hover() waits.
-        self.page.locator("canvas").hover()
-        box = self.page.locator("canvas").bounding_box()
-        assert box
-        at = [
-            (box["x"] + (left + 0.6 * x) * box["width"], box["y"] + (0.2 + 0.6 * y) * box["height"])
-            for x, y in points
-        ]
-        self.page.mouse.move(*at[0])
-        self.page.mouse.down()
-        for place in at[1:]:
-            self.page.mouse.move(*place, steps=5)
-        self.page.mouse.up()
-
-    def load(self, path: Path) -> None:
-        self.page.get_by_role("tab", name="Load or photograph").click()
-        self.page.locator("input[type=file]").set_input_files(path)
-
-    def sees(self, digit: int) -> None:
-        expect(self.answer.locator(".digit")).to_have_text([str(digit)] * len(MODELS))
-
-    def keep(self, digit: int) -> None:
-        self.page.get_by_role("button", name=str(digit), exact=True).click()
+        assert f"http://127.0.0.1:{found[1]} " in server.stdout.readline()
+        yield f"http://127.0.0.1:{found[1]}"
+        server.send_signal(signal.SIGINT)
+        assert server.wait() == 128 + signal.SIGINT
+        assert server.stderr.read() == "interrupted\n"
 
 
 @pytest.fixture
-def visitor(browser: Browser, address: str) -> Iterator[Visitor]:
-    yield Visitor(browser, address)
-    for context in browser.contexts:
-        context.close()
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto(address)
+    expect(page.locator("#keep button")).to_have_count(10)
+    yield page
+    page.context.close()
 
 
-def test_draw_see_keep(visitor: Visitor, workspace: Workspace) -> None:
-    visitor.draw(SEVEN)
-    visitor.sees(7)
-    expect(visitor.answer.locator("thead th[scope=col]")).to_contain_text(MODELS)
-    assert visitor.answer.locator("tbody tr").count() == 10
-    assert visitor.answer.locator("img").evaluate("image => image.naturalWidth") == 28
+def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
+    box = page.locator("canvas").bounding_box()
+    assert box
+    for number, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=5)
+        if not number:
+            page.mouse.down()
+    page.mouse.up()
 
-    visitor.keep(7)
-    kept = visitor.page.get_by_text("Kept: data/own/7/")
-    expect(kept).to_be_visible()
-    path = workspace.path / kept.inner_text().removeprefix("Kept: ")
+
+def sees(page: Page, digit: str) -> None:
+    expect(page.locator("thead strong")).to_have_text([digit] * len(MODELS))
+
+
+def test_draw_save_and_undo(page: Page, mnist_pipeline: Workspace) -> None:
+    draw(page, SEVEN)
+    sees(page, "7")
+    expect(page.locator("thead th")).to_contain_text(MODELS)
+    expect(page.get_by_role("status").first).to_contain_text("linear 7 (")
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.get_by_role("button", name="7", exact=True).press("Enter")
+    saved = page.get_by_text("Saved: data/own/7/")
+    path = mnist_pipeline.path / saved.inner_text().removeprefix("Saved: ").removesuffix("Undo")
     assert path.is_file()
-    assert all(re.match(r"http://127\.0\.0\.1:|data:|blob:", url) for url in visitor.requests)
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(page.get_by_text("Removed: data/own/7/")).to_be_visible()
+    assert not path.exists()
 
 
-def test_a_stroke_more_is_another_answer_and_clear_starts_again(visitor: Visitor) -> None:
-    # Without its stroke, a dash.
-    visitor.draw([(0, 0.5), (1, 0.5)])
-    expect(visitor.answer).to_have_text(re.compile("^No digit found;"))
-    visitor.page.get_by_role("button", name="Clear").click()
-    expect(visitor.answer).to_have_text(re.compile("^Draw one digit"))
-    visitor.keep(1)
-    expect(visitor.page.get_by_text("There is no digit to keep yet.")).to_be_visible()
-    visitor.draw(TWO)
-    visitor.sees(2)
+def test_a_refusal_is_a_message_and_clear_starts_again(page: Page) -> None:
+    draw(page, [(0.2, 0.5), (0.8, 0.5)])
+    expect(page.get_by_text("No digit found")).to_be_visible()
+    expect(page.get_by_role("button", name="7", exact=True)).to_be_disabled()
+    page.get_by_role("button", name="Clear").click()
+    draw(page, TWO)
+    sees(page, "2")
 
 
-def test_two_digits_are_refused(visitor: Visitor) -> None:
-    for left in (0.0, 0.6):
-        visitor.draw([(0.1 + x * 0.4, y) for x, y in SEVEN], left)
-    expect(visitor.answer).to_have_text(re.compile("^More than one digit"))
-
-
-def test_pictures_are_loaded(visitor: Visitor, tmp_path: Path) -> None:
-    """A photograph is read; what is none is refused, and the page goes on."""
+def test_pictures_are_loaded_dropped_and_pasted(page: Page, tmp_path: Path) -> None:
     (tmp_path / "two.jpg").write_bytes(file_bytes(drawn(TWO), "JPEG"))
-    (tmp_path / "text.png").write_text("not a picture")
-    (tmp_path / "empty.png").write_text("")
-    visitor.load(tmp_path / "text.png")
-    expect(visitor.answer).to_have_text("Not a PNG, JPEG or WebP picture.")
-    other = Visitor(visitor.page.context.browser, visitor.page.url)  # type: ignore[arg-type]
-    other.load(tmp_path / "two.jpg")
-    other.sees(2)
-
-
-def test_two_people_at_once(visitor: Visitor, browser: Browser, workspace: Workspace) -> None:
-    """Each sees and keeps what they have drawn."""
-    other = Visitor(browser, visitor.page.url)
-    visitor.draw(SEVEN)
-    other.draw(TWO)
-    visitor.sees(7)
-    other.sees(2)
-    visitor.keep(7)
-    other.keep(2)
-    for person, digit in ((visitor, 7), (other, 2)):
-        kept = person.page.get_by_text(f"Kept: data/own/{digit}/")
-        expect(kept).to_be_visible()
-        assert (workspace.path / kept.inner_text().removeprefix("Kept: ")).is_file()
+    page.get_by_label("Load a picture").set_input_files(tmp_path / "two.jpg")
+    sees(page, "2")
+    data = page.evaluate_handle(DATA, list(file_bytes(drawn(SEVEN))))
+    page.locator("canvas").dispatch_event("drop", {"dataTransfer": data})
+    sees(page, "7")
+    page.get_by_role("button", name="Clear").click()
+    page.evaluate(PASTE, data)
+    sees(page, "7")

@@ -54,8 +54,7 @@ def test_one_lock_satisfies_every_requirement() -> None:
 def test_what_only_tests_and_extras_need_is_not_in_the_runtime() -> None:
     wanted = {Requirement(line).name for extra in EXTRAS.values() for line in extra}
     extras = set(map(canonicalize_name, wanted))
-    # Gradio needs an older tomlkit than DVC would take.
-    assert extras & runtime() == {"tomlkit"}
+    assert not extras & runtime()
     # Keras imports it where it is installed, which takes a second.
     assert "scikit-learn" not in locked()
     assert "scipy" in extras

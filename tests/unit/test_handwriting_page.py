@@ -1,0 +1,107 @@
+"""The page of `make try` through its door, HTTP, with models that always see a Z."""
+
+import json
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from string import ascii_uppercase, digits
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from handwriting import page
+from tests.photographs import SEVEN, drawn, file_bytes
+
+PICTURE = file_bytes(drawn(SEVEN))
+MODELS = ["linear", "hidden", "conv"]
+LABELS = list(digits + ascii_uppercase)
+
+
+@pytest.fixture
+def port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[int]:
+    """Where the page is served, in an empty folder. Whatever it is asked, it prints nothing."""
+    monkeypatch.chdir(tmp_path)
+    z = np.eye(len(LABELS))[-1:]
+    server = page.server(page.application(lambda _: dict.fromkeys(MODELS, z), LABELS))
+    with page.listen() as listener:
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+    assert capfd.readouterr() == ("", "")
+
+
+def ask(
+    port: int, path: str, body: bytes | None = PICTURE, method: str = "POST", **headers: str
+) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.request(method, path, body, headers | {"Connection": "close"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def kept() -> list[str]:
+    return [str(path) for path in Path().rglob("*.png")]
+
+
+def test_labels_and_models_are_those_it_is_given(port: int) -> None:
+    status, names = ask(port, "/names", None, "GET")
+    assert (status, json.loads(names)) == (200, {"models": MODELS, "labels": LABELS})
+    answers = json.loads(ask(port, "/recognize")[1])["models"]
+    z = {"label": "Z", "unsure": False, "probabilities": [0] * 35 + [1]}
+    assert answers == dict.fromkeys(MODELS, z)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+def test_another_website_is_refused(port: int, name: str) -> None:
+    own, evil, other = f"{name}:{port}", f"evil.example:{port}", f"{name}:1"
+    for host, origin in ((evil, own), (evil, evil), (other, other), (own, evil), (own, other)):
+        status, _ = ask(port, "/keep?label=7", Host=host, Origin=f"http://{origin}")
+        assert status in (400, 403), (host, origin)
+    assert ask(port, "/keep?label=7", Host=own, Origin="null")[0] == 403
+    assert not kept()
+    assert ask(port, "/keep?label=7", Host=own, Origin=f"http://{own}")[0] == 200
+
+
+def test_no_path_is_read_or_written(port: int, tmp_path: Path) -> None:
+    (tmp_path / "seven.png").write_bytes(PICTURE)
+    body = json.dumps({"data": [{"path": str(tmp_path / "seven.png")}]}).encode()
+    assert ask(port, "/recognize", body)[0] == 422
+    for path in ("../page.py", "..%2fpage.py", f"{tmp_path}/seven.png", "%00", "a" * 5000):
+        assert ask(port, f"/{path}", None, "GET")[0] == 404, path
+    for label in ("", "..", "../7", "10", "%ff%00"):
+        assert ask(port, f"/keep?label={label}")[0] == 422, label
+    assert kept() == ["seven.png"]
+
+
+def test_a_large_picture_is_refused_before_it_has_come(port: int) -> None:
+    head = f"POST /recognize HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode()
+    for rest in (
+        b"Content-Length: %d\r\n\r\n" % (page.MAX_BYTES + 1),
+        b"Transfer-Encoding: chunked\r\n\r\n3000000\r\n" + bytes(page.MAX_BYTES + 1),
+    ):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head + rest)
+            assert b" 413 " in connection.recv(100)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head + b"Content-Length: 9\r\n\r\n")
+    assert ask(port, "/recognize", b"") == (422, "The file is empty.")
+
+
+def test_what_is_kept_can_be_undone(port: int) -> None:
+    for label, before in (("7", None), ("3", "7"), ("7", "3")):
+        answer = json.loads(ask(port, f"/keep?label={label}")[1])
+        assert kept() == [answer["path"]]
+        assert (Path(answer["path"]).parent, answer["before"]) == (page.OWN / label, before)
+    assert ask(port, "/keep?label=7", method="DELETE")[0] == 200
+    assert not kept()
+
+
+def test_the_page_says_where_images_go(port: int) -> None:
+    text = ask(port, "/", None, "GET")[1]
+    assert f"{page.OWN}/LABEL/" in text and f"dvc add {page.OWN}" in text
