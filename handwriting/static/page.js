@@ -5,9 +5,11 @@ const canvas = find("canvas");
 const pen = canvas.getContext("2d", { willReadFrequently: true });
 const { models, labels } = await (await fetch("names")).json();
 
-// What was recognized last, and can be saved; and what stops waiting for the answer.
+// The picture that the page shows an answer for, and that can be saved.
 let picture = null;
+// Stops waiting for an answer.
 let waiting = new AbortController();
+// Whether the paper shows a file.
 let loaded = false;
 
 function element(name, properties = {}, ...children) {
@@ -55,8 +57,9 @@ function sentence(answer) {
   return parts.join(", ");
 }
 
-// The message alone, or with the answer that it tells.
-function show(message, answer) {
+// A message; or an answer about a picture, with the message for those who do not see it.
+function show(message, answer = null, content = null) {
+  picture = content;
   find("#message").textContent = message;
   find("#answer").classList.toggle("answered", Boolean(answer));
   find("#saved").replaceChildren();
@@ -98,11 +101,9 @@ async function send(method, path, body, signal) {
 async function recognize(content) {
   waiting.abort();
   waiting = new AbortController();
-  picture = null;
   try {
     const answer = await send("POST", "recognize", content, waiting.signal);
-    picture = content;
-    show(sentence(answer), answer);
+    show(sentence(answer), answer, content);
   } catch (error) {
     if (error.name !== "AbortError") show(error.message);
   }
@@ -134,7 +135,6 @@ async function save(label, method = "POST") {
 
 function clear() {
   waiting.abort();
-  picture = null;
   loaded = false;
   pen.fillStyle = "white";
   pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -178,9 +178,10 @@ async function load(file) {
   loaded = true;
   find("#paper").classList.add("used");
   recognize(file);
+  const { signal } = waiting;
   // What the browser cannot show, the server may still read.
   const bitmap = await createImageBitmap(file).catch(() => null);
-  if (!bitmap || !loaded) return;
+  if (!bitmap || signal.aborted) return;
   const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
   const [width, height] = [bitmap.width * scale, bitmap.height * scale];
   pen.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);

@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from string import ascii_uppercase, digits
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,25 +37,21 @@ def port(
     assert capfd.readouterr() == ("", "")
 
 
-def ask(
-    port: int, path: str, body: bytes | None = PICTURE, method: str = "POST", **headers: str
-) -> tuple[int, str]:
+# The status and the text of the answer.
+def ask(port: int, path: str, body: bytes = PICTURE, method: str = "POST", **headers: str) -> Any:
     connection = HTTPConnection("127.0.0.1", port)
     connection.request(method, path, body, headers | {"Connection": "close"})
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
 
 
-def kept() -> list[str]:
-    return [str(path) for path in Path().rglob("*.png")]
-
-
-def test_labels_and_models_are_those_it_is_given(port: int) -> None:
-    status, names = ask(port, "/names", None, "GET")
-    assert (status, json.loads(names)) == (200, {"models": MODELS, "labels": LABELS})
-    answers = json.loads(ask(port, "/recognize")[1])["models"]
+def test_the_page_shows_what_it_is_given_and_where_images_go(port: int) -> None:
+    names = json.loads(ask(port, "/names", method="GET")[1])
+    assert names == {"models": MODELS, "labels": LABELS}
     z = {"label": "Z", "unsure": False, "probabilities": [0] * 35 + [1]}
-    assert answers == dict.fromkeys(MODELS, z)
+    assert json.loads(ask(port, "/recognize")[1])["models"] == dict.fromkeys(MODELS, z)
+    text = ask(port, "/", method="GET")[1]
+    assert f"{page.OWN}/LABEL/" in text and f"dvc add {page.OWN}" in text
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
@@ -64,7 +61,7 @@ def test_another_website_is_refused(port: int, name: str) -> None:
         status, _ = ask(port, "/keep?label=7", Host=host, Origin=f"http://{origin}")
         assert status in (400, 403), (host, origin)
     assert ask(port, "/keep?label=7", Host=own, Origin="null")[0] == 403
-    assert not kept()
+    assert not page.OWN.exists()
     assert ask(port, "/keep?label=7", Host=own, Origin=f"http://{own}")[0] == 200
 
 
@@ -73,10 +70,10 @@ def test_no_path_is_read_or_written(port: int, tmp_path: Path) -> None:
     body = json.dumps({"data": [{"path": str(tmp_path / "seven.png")}]}).encode()
     assert ask(port, "/recognize", body)[0] == 422
     for path in ("../page.py", "..%2fpage.py", f"{tmp_path}/seven.png", "%00", "a" * 5000):
-        assert ask(port, f"/{path}", None, "GET")[0] == 404, path
+        assert ask(port, f"/{path}", method="GET")[0] == 404, path
     for label in ("", "..", "../7", "10", "%ff%00"):
         assert ask(port, f"/keep?label={label}")[0] == 422, label
-    assert kept() == ["seven.png"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "seven.png"]
 
 
 def test_a_large_picture_is_refused_before_it_has_come(port: int) -> None:
@@ -96,12 +93,7 @@ def test_a_large_picture_is_refused_before_it_has_come(port: int) -> None:
 def test_what_is_kept_can_be_undone(port: int) -> None:
     for label, before in (("7", None), ("3", "7"), ("7", "3")):
         answer = json.loads(ask(port, f"/keep?label={label}")[1])
-        assert kept() == [answer["path"]]
+        assert [str(path) for path in page.OWN.rglob("*.png")] == [answer["path"]]
         assert (Path(answer["path"]).parent, answer["before"]) == (page.OWN / label, before)
     assert ask(port, "/keep?label=7", method="DELETE")[0] == 200
-    assert not kept()
-
-
-def test_the_page_says_where_images_go(port: int) -> None:
-    text = ask(port, "/", None, "GET")[1]
-    assert f"{page.OWN}/LABEL/" in text and f"dvc add {page.OWN}" in text
+    assert not list(page.OWN.rglob("*.png"))
