@@ -94,7 +94,7 @@ test-all: setup-dev ## run all tests, and count the lines of stages/ that they c
 	@coverage erase
 	@# The emulated processors take longest, so they start first.
 	@coverage run -m pytest --numprocesses 2 --dist worksteal \
-		tests/slow/test_portable.py tests/slow tests/pipeline tests/unit
+		tests/slow/test_same_bytes.py tests/slow tests/pipeline tests/unit
 	@coverage combine --quiet
 	@coverage report
 

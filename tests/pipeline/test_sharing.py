@@ -1,28 +1,41 @@
-"""The default remote, ~/dvc-storage/digits: what one clone pushes, others need not run."""
+"""What one clone pushes to the default remote, ~/dvc-storage/digits, others need not run."""
 
-from digits import paths
-from tests.conftest import WIDE, Workspace
+from pathlib import Path
 
-LINEAR, HIDDEN = map(paths.model, paths.MODELS)
+from tests.conftest import WIDE, Workspace, cut_from_mnist
 
-
-def test_an_experiment_travels_with_its_files(shared: Workspace) -> None:
-    shared.dvc("exp", "push", "origin", "wide")
-    b = shared.clone(shared.path.with_name("b"))
-    b.run("git", "remote", "set-url", "origin", "../hub")
-    b.dvc("exp", "pull", "origin", "wide")
-    b.dvc("exp", "apply", "wide")
-    assert f"units: {WIDE} " in (b.path / "params.yaml").read_text()
-    assert (b.path / HIDDEN).read_bytes() != (shared.path / HIDDEN).read_bytes()
-    assert (b.path / LINEAR).read_bytes() == (shared.path / LINEAR).read_bytes()
-    assert b.repro() == []
+HIDDEN = "models/hidden.keras"
+RAW = "data/raw/small.npz"
 
 
-def test_what_was_pushed_is_run_nowhere_else(shared: Workspace) -> None:
+def test_what_was_pushed_is_run_nowhere_else(small: Workspace, tmp_path: Path) -> None:
     """Even what is not checked out: `make push` sends all runs that DVC remembers."""
-    done = shared.make("push")
-    assert "files pushed, and the records of 6 runs" in done.stdout
-    b = shared.clone(shared.path.with_name("b"))
-    b.set_params(**{"train_hidden.units": WIDE})
-    assert b.repro("--pull") == []
-    assert (b.path / HIDDEN).read_bytes() != (shared.path / HIDDEN).read_bytes()
+    assert "files pushed, and the records of 6 runs" in small.make("push").stdout
+    second = small.clone(tmp_path / "second")
+    second.set_params(**{"train_hidden.units": WIDE})
+    assert second.repro("--pull") == []
+    assert (second.path / HIDDEN).read_bytes() != (small.path / HIDDEN).read_bytes()
+
+    # A new version of the data: `prepare` runs again, and dvc.lock records it.
+    (second.path / RAW).write_bytes(cut_from_mnist(start=7000))
+    second.dvc("add", RAW)
+    assert second.repro("prepare") == ["prepare"]
+    assert second.lock()["prepare"]["deps"] != small.lock()["prepare"]["deps"]
+
+
+def test_a_released_model_without_a_clone(small: Workspace, tmp_path: Path) -> None:
+    small.dvc("push")
+    small.run("git", "tag", "--message", "First", "linear@v1.0.0")
+    consumer = Workspace(tmp_path / "consumer")
+    consumer.path.mkdir()
+    consumer.dvc("artifacts", "get", small.path, "linear", "--rev", "v1.0.0", "-o", "got.keras")
+    released = small.path / "models/linear.keras"
+    assert (consumer.path / "got.keras").read_bytes() == released.read_bytes()
+
+
+def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:
+    url = "https://me:se@cret:word@127.0.0.1:9/digits"
+    small.dvc("remote", "modify", "--local", "storage", "url", url)
+    said = small.make("doctor").stdout + small.make("push", status=2).stderr
+    assert "127.0.0.1:9" in said
+    assert "se@cret" not in said and "word" not in said
