@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from digits import formats
-from tests.conftest import ROOT, Workspace, stages_run
+from tests.conftest import ROOT, Workspace
 
 SECTIONS = (ROOT / "docs/adapting.md").read_text("utf-8").split("\n## ")[1:]
 DIFFS = {
@@ -58,6 +58,6 @@ def test_the_block_applies_and_the_pipeline_runs(small: Workspace, section: str)
     Path(small.path / "change.diff").write_text(diff.replace("dataset: mnist", "dataset: small"))
     small.run("git", "apply", "change.diff")
     ran, path, text = EXPECTED[section]
-    assert stages_run(small.dvc("repro").stdout) == ran
+    assert small.repro() == ran
     assert text in (small.path / path).read_text("latin-1")
     small.run(sys.executable, "-m", "tools.compare", env={"REV": "HEAD"}, status=None)
