@@ -98,8 +98,8 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
             text.set(fontsize=10, fontweight="bold" if correct else "normal")
         total = int(counts.sum())
         axes.set(
-            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes in {total:,} "
-            "test images",
+            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes "
+            f"in {total:,} test images",
             xlabel="prediction",
             ylabel="label",
             xticks=range(count),

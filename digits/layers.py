@@ -117,7 +117,7 @@ def _with_bias(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
 
 def _is_plain(layer: keras.layers.Conv2D) -> bool:
     """Whether `convolution` can stand in for the layer."""
-    return (
+    return bool(
         layer.strides == (1, 1)
         and layer.dilation_rate == (1, 1)
         and layer.groups == 1

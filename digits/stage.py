@@ -83,7 +83,7 @@ def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> list[str]:
     """The lines that a stage lacks in dvc.yaml for the modules, files and parameters it used."""
     patterns = [dep.replace("${prepare.dataset}", "*") for dep in stage["deps"]]
     used = [*map(str, files.inputs()), *(set(_modules()) - PLUMBING)]
-    written = []
+    written: list[str] = []
     for entry in (*stage["outs"], *stage.get("metrics", []), *stage.get("plots", [])):
         written += [entry] if isinstance(entry, str) else entry
     return [

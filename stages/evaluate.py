@@ -100,7 +100,9 @@ def main() -> dict[Path, bytes]:
     contents = {name: files.read(paths.model(name)) for name in settings.models}
 
     portable = runtime.start(portable)
-    predicted, kernels, outputs = {}, {}, {}
+    predicted: dict[str, dict[str, Predictions]] = {}
+    kernels: dict[str, np.ndarray | None] = {}
+    outputs: dict[Path, bytes] = {}
     for name, content in contents.items():
         predicted[name], kernels[name] = predict(
             name, content, len(dataset.labels), splits, portable
