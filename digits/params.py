@@ -20,8 +20,8 @@ class Group(BaseModel):
 
 
 G = TypeVar("G", bound=Group)
-# What `load` has returned in this process, for `changed`.
-_loaded: dict[str, Group] = {}
+# The groups that this process has loaded, as they were in params.yaml, for `changed`.
+_loaded: dict[str, Any] = {}
 
 
 def integer(low: int, high: int) -> Any:
@@ -36,8 +36,9 @@ def seed() -> Any:
 
 def load(name: str, group: type[G]) -> G:
     """The group `name` of params.yaml. Raises UserError as `read` and `check` do."""
-    loaded = check(name, group, read())
-    _loaded[name] = loaded
+    values = read()
+    loaded = check(name, group, values)
+    _loaded[name] = values[name]
     return loaded
 
 
@@ -49,11 +50,7 @@ def groups() -> list[str]:
 def changed() -> list[str]:
     """The groups among those loaded whose values in params.yaml are no longer the same."""
     now = read()
-    return [
-        f"{paths.PARAMS}: {name}"
-        for name, group in _loaded.items()
-        if now.get(name) != group.model_dump()
-    ]
+    return [f"{paths.PARAMS}: {name}" for name, found in _loaded.items() if now.get(name) != found]
 
 
 def read() -> dict[str, Any]:
@@ -100,7 +97,8 @@ def _explain(name: str, group: type[Group], error: Any) -> str:
     key, known = str(error["loc"][0]), group.model_fields
     if key not in known:
         return f"{name}.{key} is not a parameter; known here: {', '.join(known)}"
-    wanted = known[key].description
+    description = known[key].description
+    wanted = f"must be {description}" if description else error["msg"]
     if error["type"] == "missing":
-        return f"{name}.{key} is missing; must be {wanted}"
-    return f"{name}.{key} is {reprlib.repr(error['input'])}; must be {wanted}"
+        return f"{name}.{key} is missing; {wanted}"
+    return f"{name}.{key} is {reprlib.repr(error['input'])}; {wanted}"

@@ -17,7 +17,9 @@ from digits.stage import run_stage
 class Settings(params.Group):
     """The models, the baseline first, and how many images the example picture shows."""
 
-    models: Annotated[list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]], Field(min_length=1)]
+    models: list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]] = Field(
+        min_length=1, description="a list of at least one name: small letters, digits and _"
+    )
     examples: int = params.integer(1, 100)
 
 
