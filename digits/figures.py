@@ -246,5 +246,7 @@ def _png(
         matplotlib.rcParams.update({"font.size": 11, "axes.titlesize": 13, "figure.titlesize": 14})
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
         draw(figure)
+        for axes in figure.axes:
+            axes.title.set_wrap(True)
         figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
