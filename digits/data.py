@@ -64,7 +64,7 @@ def _raw_problem(arrays: dict[str, np.ndarray]) -> str | None:
         if images.dtype != np.uint8 or images.ndim != 3:
             found = f"x_{part} is {images.dtype} {images.shape}, not uint8 (n, side, side)"
             scaled = images.dtype.kind == "f" and images.size and images.max() <= 1
-            return found + "; multiply by 255 first" * scaled
+            return f"{found}; multiply by 255 first" if scaled else found
         if not images.size:
             return f"x_{part} has no images: its shape is {images.shape}"
         if images.shape[1] != images.shape[2]:
