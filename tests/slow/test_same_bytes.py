@@ -1,33 +1,76 @@
-"""The same commit gives the same bytes, whoever runs it, where and when."""
+"""The same commit gives the same bytes, whoever runs it, where, when and on which processor."""
 
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
-from digits import paths
-from tests.conftest import SMALL, STAGES, Workspace, cut_from_mnist
+import pytest
+
+from digits import runtime
+from tests.conftest import SMALL, Workspace, cut_from_mnist
+
+QEMU = shutil.which("qemu-x86_64")
+# What would stop TensorFlow, Keras or Matplotlib, or change the bits, if it had an effect.
+CIRCUMSTANCES = {
+    "KERAS_BACKEND": "jax",
+    "KERAS_MAX_EPOCHS": "1",
+    "LANG": "tr_TR.UTF-8",
+    "LC_ALL": "C",
+    "MPLBACKEND": "nonsense",
+    "NVIDIA_TF32_OVERRIDE": "1",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "PYTHONHASHSEED": "12345",
+    "PYTHONWARNINGS": "error",
+    "TF_DETERMINISTIC_OPS": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "TF_NUM_INTRAOP_THREADS": "5",
+    "TF_XLA_FLAGS": "--nonsense",
+    "TZ": "Pacific/Kiritimati",
+    "XLA_FLAGS": "--nonsense",
+}
+KERAS_JSON = '{"floatx": "float16", "epsilon": 0.1, "backend": "jax", "nnx_enabled": true}'
+pytestmark = pytest.mark.skipif(
+    runtime.unsupported_reason() is not None, reason="this machine computes other bits"
+)
 
 
-def test_other_circumstances_same_bytes(
-    small_pipeline: Workspace, checkout: Callable[[], Workspace]
+def not_run(checkout: Callable[[], Workspace], **params: object) -> Workspace:
+    workspace = checkout()
+    (workspace.path / "data/raw/small.npz").write_bytes(cut_from_mnist())
+    workspace.set_params(**SMALL | params)
+    return workspace
+
+
+def test_the_committed_results(mnist_pipeline: Workspace) -> None:
+    assert mnist_pipeline.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_other_circumstances(
+    small_pipeline: Workspace, checkout: Callable[[], Workspace], tmp_path: Path
 ) -> None:
-    """Another folder, home, time zone, locale, hash seed, number of cores; nothing cached."""
-    elsewhere = checkout()
-    (elsewhere.path / paths.raw("small")).write_bytes(cut_from_mnist())
-    elsewhere.set_params(**SMALL)
-    circumstances = {
-        "TZ": "Pacific/Kiritimati",
-        "LANG": "tr_TR.UTF-8",
-        "LC_ALL": "C",
-        "PYTHONHASHSEED": "12345",
-        "HOME": str(elsewhere.path.parent),
-        "TF_NUM_INTRAOP_THREADS": "5",
-        # What people set who want the same bits; it would change them.
-        "TF_DETERMINISTIC_OPS": "1",
-    }
-    one_core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
-    if not shutil.which("taskset"):
-        one_core = []
-    elsewhere.run_stages(*STAGES, before=one_core, env=circumstances)
+    """Another folder, home, environment and number of cores; nothing cached."""
+    elsewhere = not_run(checkout)
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras/keras.json").write_text(KERAS_JSON)
+    (tmp_path / ".config/matplotlib").mkdir(parents=True)
+    (tmp_path / ".config/matplotlib/matplotlibrc").write_bytes(b"font.size: huge\n\xff")
+    one_core: tuple[str, ...] = ()
+    if shutil.which("taskset"):
+        one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
+    elsewhere.run_stages(*one_core, env=CIRCUMSTANCES | {"HOME": str(tmp_path)})
     for name, content in small_pipeline.outputs().items():
         assert (elsewhere.path / name).read_bytes() == content, name
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")
+def test_the_oldest_processor(checkout: Callable[[], Workspace], tmp_path: Path) -> None:
+    """Haswell was the first with AVX2 and FMA. The hidden layer has its real width here."""
+    # Half of the images are held out, since emulated training takes minutes.
+    half = {"prepare.validation_size": 750, "train_hidden.units": 1000, "train_hidden.epochs": 1}
+    native = not_run(checkout, **half)
+    emulated = native.copy(tmp_path)
+    native.run_stages(env={})
+    emulated.run_stages(QEMU or "", "-cpu", "Haswell", env={})
+    assert len(native.outputs()) > 20
+    assert emulated.outputs() == native.outputs()
