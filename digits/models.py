@@ -78,8 +78,13 @@ def logits(model: keras.Model, portable: bool) -> Callable[[np.ndarray], np.ndar
         return getattr(outputs, "_keras_logits", outputs)
 
     def compute(images: np.ndarray) -> np.ndarray:
-        batches = np.split(images, range(INFERENCE_BATCH, len(images), INFERENCE_BATCH))
-        return np.concatenate([forward(tf.constant(batch)).numpy() for batch in batches])
+        found = []
+        for start in range(0, max(1, len(images)), INFERENCE_BATCH):
+            batch = images[start : start + INFERENCE_BATCH]
+            # XLA would compile another function for each number of images.
+            padded = np.pad(batch, [(0, INFERENCE_BATCH - len(batch)), (0, 0)])
+            found.append(forward(tf.constant(padded)).numpy()[: len(batch)])
+        return np.concatenate(found)
 
     return compute
 
