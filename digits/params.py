@@ -57,9 +57,10 @@ def read() -> dict[str, Any]:
     """All groups as they are in params.yaml. Raises UserError if it is absent or not YAML."""
     if not paths.PARAMS.is_file():
         raise UserError(f"{paths.PARAMS}: no such file; run from the top of the project")
+    content = paths.PARAMS.read_bytes()
     try:
         # The parser and the YAML version (1.2) of DVC itself; it refuses repeated keys.
-        values = YAML(typ="safe", pure=True).load(paths.PARAMS.read_text("utf-8"))
+        values = YAML(typ="safe", pure=True).load(content.decode())
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through what int() and deep nesting raise.
         problem = getattr(error, "problem", None) or error

@@ -87,7 +87,7 @@ def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> Iterator[st
         (("params",), map(Path, params.groups())),
         (("outs", "metrics", "plots"), outputs),
     ):
-        entries = [entry for section in sections for entry in stage.get(section, [])]
+        entries = [entry for section in sections for entry in stage.get(section) or []]
         # Some have options, in a dictionary of the name.
         names = [
             name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)

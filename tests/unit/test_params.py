@@ -116,11 +116,12 @@ def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
             "a: !!python/object/apply:os.getcwd []",
             ", line 1: not YAML .could not determine a const",
         ),
+        ("a: \xff", r": not YAML \('utf-8' codec can't decode byte 0xff"),
         ("a: !!int x", r": not YAML \(invalid literal for int"),
     ],
 )
 def test_a_file_that_holds_something_else(path: Path, text: str, message: str) -> None:
-    path.write_text(text)
+    path.write_text(text, "latin-1")
     with pytest.raises(UserError, match=rf"^params\.yaml{message}") as error:
         params.read()
     assert len(str(error.value).splitlines()) == 1
