@@ -3,11 +3,10 @@
 One mistake of each kind; the unit tests have the others.
 """
 
-import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,102 +17,61 @@ RAW, TRAIN, TEST = "data/raw/small.npz", "data/prepared/train.npz", "data/prepar
 LINEAR = "models/linear.keras"
 
 
-def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    return lambda content: content.replace(old, new, 1)
+def scale(path: Path, name: str, factor: float) -> None:
+    """Change an array of an .npz file."""
+    arrays = dict(np.load(path))
+    np.savez(path, **arrays | {name: arrays[name] * np.float32(factor)})
 
 
-def multiply(name: str, factor: float) -> Callable[[bytes], bytes]:
-    """Another content of an .npz file, with another array."""
+def replace_model(path: Path, outputs: int, bias: float) -> None:
+    import keras
 
-    def change(content: bytes) -> bytes:
-        arrays, file = dict(np.load(io.BytesIO(content))), io.BytesIO()
-        np.savez(file, **arrays | {name: arrays[name] * np.float32(factor)})
-        return file.getvalue()
-
-    return change
-
-
-def other_model(outputs: int, bias: float) -> Callable[[bytes], bytes]:
-    def change(_: bytes) -> bytes:
-        import keras
-
-        from digits import models
-
-        initial = keras.initializers.Constant(bias)
-        layer = keras.layers.Dense(outputs, "softmax", bias_initializer=initial)
-        return models.to_bytes(keras.Sequential([keras.Input((784,)), layer]))
-
-    return change
+    layer = keras.layers.Dense(outputs, bias_initializer=keras.initializers.Constant(bias))
+    keras.Sequential([keras.Input((784,)), layer]).save(path)
 
 
 @pytest.mark.usefixtures("tensorflow_started")
-@pytest.mark.parametrize(
-    ("stage", "name", "change", "message"),
-    [
-        (
-            "train_hidden",
-            "params.yaml",
-            replace(b"units: 32", b"units: '32'"),
-            ": train_hidden.units is '32'; must be an integer from 1 to 10000\n",
-        ),
-        (
-            "prepare",
-            "params.yaml",
-            replace(b"validation_size: 300", b"validation_size: 1500"),
-            f": prepare.validation_size is 1500, but {RAW} has 1500 training images; at least one",
-        ),
-        ("prepare", RAW, None, ": no such file\n"),
-        (
-            "prepare",
-            RAW,
-            multiply("x_test", 1 / 255),
-            ": x_test is float32 (300, 28, 28), not uint",
-        ),
-        (
-            "train_linear",
-            TRAIN,
-            lambda content: content[:9000],
-            ": not a usable .npz file (File is",
-        ),
-        (
-            "evaluate",
-            TEST,
-            multiply("images", 2),
-            ": images has values outside 0..1; regenerate it",
-        ),
-        ("evaluate", LINEAR, lambda content: content[:9000], ": Keras cannot load it (File is not"),
-        (
-            "evaluate",
-            LINEAR,
-            other_model(7, 0),
-            ": the model maps (None, 784) to (None, 7), but the",
-        ),
-        (
-            "evaluate",
-            LINEAR,
-            other_model(10, np.nan),
-            ": the model's outputs are not finite; train",
-        ),
-    ],
-)
-def test_bad_input(
-    small: Workspace,
-    stage: str,
-    name: str,
-    change: Callable[[bytes], bytes] | None,
-    message: str,
-) -> None:
-    path = small.path / name
-    if change:
-        path.write_bytes(change(path.read_bytes()))
-    else:
-        path.unlink()
-    before = small.written()
-    done = small.stage(stage, status=1)
-    assert done.stderr.startswith(f"error: {name}{message}")
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stdout == ""
-    assert small.written() == before
+def test_bad_input(small: Workspace, tmp_path: Path) -> None:
+    def refused(stage: str, name: str) -> str:
+        """What is printed after the file's name, once the file is there again."""
+        before = small.written()
+        done = small.stage(stage, status=1)
+        assert (done.stdout, small.written()) == ("", before)
+        shutil.copy2(tmp_path / "saved", small.path / name)
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: {name}: ")
+        return line.removeprefix(f"error: {name}: ")
+
+    def file(name: str) -> Path:
+        shutil.copy2(small.path / name, tmp_path / "saved")
+        return small.path / name
+
+    params = file("params.yaml")
+    small.set_params(**{"train_hidden.units": "many"})
+    assert refused("train_hidden", "params.yaml") == (
+        "train_hidden.units is 'many'; must be an integer from 1 to 10000"
+    )
+    small.set_params(**{"prepare.validation_size": 1500})
+    assert refused("prepare", "params.yaml") == (
+        f"prepare.validation_size is 1500, but {RAW} has 1500 training images; at least one must "
+        "remain"
+    )
+    params.unlink()
+    assert refused("evaluate", "params.yaml") == "no such file; run from the top of the project"
+    file(RAW).unlink()
+    assert refused("prepare", RAW) == "no such file"
+    scale(file(RAW), "x_test", 1 / 255)
+    assert refused("prepare", RAW).endswith("not uint8 (n, side, side); multiply by 255 first")
+    file(TRAIN).write_bytes(b"PK")
+    assert refused("train_linear", TRAIN) == "not a usable .npz file (File is not a zip file)"
+    scale(file(TEST), "images", 2)
+    assert refused("evaluate", TEST).startswith("images has values outside 0..1; regenerate it")
+    file(LINEAR).write_bytes(b"PK")
+    assert refused("evaluate", LINEAR) == "Keras cannot load it (File is not a zip file)"
+    replace_model(file(LINEAR), outputs=7, bias=0)
+    assert refused("evaluate", LINEAR).startswith("the model maps (None, 784) to (None, 7), but ")
+    replace_model(file(LINEAR), outputs=10, bias=np.nan)
+    assert refused("evaluate", LINEAR) == "the model's outputs are not finite; train it again"
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")

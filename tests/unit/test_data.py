@@ -47,25 +47,15 @@ def test_a_raw_data_set_and_the_names_of_its_labels() -> None:
     ("change", "message"),
     [
         ({"x_train": None}, "has no array x_train"),
-        (
-            {"x_test": TINY["x_test"] / 1000},
-            "x_test is float64 (2, 6, 6), not uint8 (n, side, side",
-        ),
         ({"x_train": TINY["x_train"] / 255}, "x_train is float64 (4, 6, 6), not uint8 (n, side, "),
-        ({"x_train": TINY["x_train"].astype("u2")}, "x_train is uint16 (4, 6, 6), not uint8"),
         ({"x_test": TINY["x_test"][..., None]}, "x_test is uint8 (2, 6, 6, 1), not uint8 (n, side"),
         ({"x_train": TINY["x_train"][:, 1:]}, "x_train is uint8 (4, 5, 6): its images are not sq"),
         ({"x_train": TINY["x_train"][:, 1:, 1:]}, "x_test has images of 6x6 pixels, x_train of 5x"),
-        (
-            {"x_test": TINY["x_test"][:0], "y_test": LABELS[:0]},
-            "x_test has no images: its shape is",
-        ),
-        ({"y_train": np.arange(4)}, "y_train is int64 (4,), not uint8 (4,)"),
+        ({"x_test": TINY["x_test"][:, :0]}, "x_test has no images: its shape is (2, 0, 6)"),
         ({"y_test": TINY["y_test"][1:]}, "y_test is uint8 (1,), not uint8 (2,)"),
         ({"y_test": TINY["y_test"] + np.uint8(1)}, "y_test has the label 4; labels are 0 to 3"),
         ({"names": np.array(["a", "b", "c"])}, "y_train has the label 3; labels are 0 to 2"),
         ({"names": np.array(["a", "b", "c", "c"])}, "names is <U1 (4,); must be (labels,) of diff"),
-        ({"names": np.arange(4)}, "names is int64 (4,); must be (labels,) of different texts"),
     ],
 )
 def test_a_raw_data_set_that_is_refused(change: dict[str, np.ndarray], message: str) -> None:
@@ -104,11 +94,10 @@ def test_holding_out_divides_the_indices(drawn: st.DataObject, n: int, seed: int
     assert (list(kept), list(held_out)) == (sorted(kept), sorted(held_out))
 
 
-def test_the_seed_chooses_from_everywhere_what_is_held_out() -> None:
+def test_the_seed_chooses_what_is_held_out() -> None:
     first, again, other = (data.hold_out(1000, 100, seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
-    assert 0 < len(set(first) & set(other)) < 50
-    assert first.min() < 100 < 900 < first.max()
+    assert len(set(first) & set(other)) < 50
 
 
 def test_scaling_maps_255_to_1_and_square_undoes_the_flattening() -> None:
@@ -120,17 +109,12 @@ def test_scaling_maps_255_to_1_and_square_undoes_the_flattening() -> None:
 
 
 def write_prepared(split: str, images: np.ndarray = IMAGES, labels: np.ndarray = LABELS) -> None:
-    described = {"name": "mine", "labels": [*"abcdefghij"]}
-    arrays = {"images": images, "labels": labels}
-    files.write_all(
-        {
-            paths.DATASET: formats.json_bytes(described),
-            paths.prepared(split): formats.array_bytes(arrays),
-        }
-    )
+    arrays = formats.array_bytes({"images": images, "labels": labels})
+    described = formats.json_bytes({"name": "mine", "labels": [*"abcdefghij"]})
+    files.write_all({paths.DATASET: described, paths.prepared(split): arrays})
 
 
-def test_splits_come_back_as_they_were() -> None:
+def test_splits_come_back_as_they_were_if_they_fit_each_other() -> None:
     write_prepared("train")
     write_prepared("validation", IMAGES[:0], LABELS[:0])
     dataset, splits = data.read(("train", "validation"))
@@ -138,17 +122,21 @@ def test_splits_come_back_as_they_were() -> None:
     np.testing.assert_array_equal(splits["train"].images, IMAGES, strict=True)
     np.testing.assert_array_equal(splits["train"].labels, LABELS, strict=True)
     assert len(splits["validation"].labels) == 0
+    write_prepared("test", IMAGES[:, :1])
+    with pytest.raises(UserError, match=r"^data/prepared/test\.npz: its images have 1 pixels, tho"):
+        data.read(("train", "test"))
+    files.write(paths.DATASET, b"{}")
+    with pytest.raises(UserError, match=r"dataset\.json: not a description of a data set; reg"):
+        data.read(("train",))
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
         (IMAGES.astype(float), LABELS, "images is float64 (3, 4), not float32 (n, pixels)"),
-        (IMAGES.reshape(3, 2, 2), LABELS, "images is float32 (3, 2, 2), not float32 (n, pixels)"),
         (IMAGES[:, :3], LABELS, "images have 3 pixels, so they are not square"),
         (IMAGES, LABELS[:2], "labels is uint8 (2,), not uint8 (3,)"),
         (IMAGES * np.float32("nan"), LABELS, "images has values outside 0..1"),
-        (IMAGES + np.float32(0.51), LABELS, "images has values outside 0..1"),
         (IMAGES, LABELS + np.uint8(1), "labels has the value 10; labels are 0 to 9"),
         (IMAGES[:0], LABELS[:0], "has no images"),
     ],
@@ -159,14 +147,3 @@ def test_a_split_that_is_refused(images: np.ndarray, labels: np.ndarray, message
         data.read(("test",))
     expected = f"data/prepared/test.npz: {message}; regenerate it: dvc repro -f prepare"
     assert str(error.value) == expected
-
-
-def test_files_that_do_not_fit_each_other_are_refused() -> None:
-    write_prepared("train")
-    write_prepared("test", IMAGES[:, :1])
-    with pytest.raises(UserError, match=r"^data/prepared/test\.npz: its images have 1 pixels, tho"):
-        data.read(("train", "test"))
-    for content in (b"[]", b"{}"):
-        files.write(paths.DATASET, content)
-        with pytest.raises(UserError, match=r"dataset\.json: not a description of a data set; reg"):
-            data.read(("train",))

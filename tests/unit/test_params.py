@@ -60,11 +60,9 @@ MISTAKES: list[tuple[str, str, object, str]] = [
     *(("train_hidden", "units", value, COUNT) for value in (0, 10_001, 5.0, "5", True, None, [5])),
     ("train_linear", "seed", -1, "must be an integer from 0 to 4294967295"),
     *(("train_linear", "learning_rate", value, RATE) for value in (0, 1.5, float("nan"), "0.1")),
-    ("prepare", "validation_size", -1, "must be an integer from 0 to 10000000"),
     *(("prepare", "dataset", value, NAME) for value in ("", "../a", "a.npz", "a\n", 5)),
     ("evaluate", "models", "linear", MODELS),
     ("evaluate", "models", [], MODELS),
-    ("evaluate", "examples", 101, "must be an integer from 1 to 100"),
     ("runtime", "portable", "yes", "must be true or false"),
 ]
 
@@ -75,7 +73,6 @@ def test_a_bad_value(group: str, key: str, value: object, wanted: str) -> None:
 
 
 def test_other_mistakes_in_a_group() -> None:
-    assert refused("evaluate", models=["a/b"]) == f"models is 'a/b'; {MODELS}"
     assert refused("runtime", fast=1) == "fast is not a parameter; known here: portable"
     for values, message in (
         ({}, "params.yaml: the group runtime is missing"),
@@ -108,10 +105,8 @@ def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
     ("text", "message"),
     [
         ("", ": must hold groups of parameters"),
-        ("- a\n- b\n", ": must hold groups of parameters"),
         ("a:\n\tb: 1\n", r", line 2: not YAML \(found character '\\t' that cannot start any token"),
         ("a: 1\na: 2\n", r', line 2: not YAML \(found duplicate key "a"'),
-        ("a: {", r", line 1: not YAML \(expected the node content"),
         (
             "a: !!python/object/apply:os.getcwd []",
             ", line 1: not YAML .could not determine a const",

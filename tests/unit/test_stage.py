@@ -29,11 +29,6 @@ def test_an_error_is_a_line_and_a_status(raised: BaseException, status: str | in
     assert exit_.value.code == status
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        stage.run_main(lambda: print(1 // 0))
-
-
 def test_a_python_without_the_packages_says_so() -> None:
     """As when `python` on the path is not the environment's; -S leaves out its packages."""
     command = [sys.executable, "-S", "-m", "stages.prepare"]
