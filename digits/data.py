@@ -47,8 +47,12 @@ def read_raw(name: str) -> RawData:
     problem = _raw_problem(arrays)
     if problem:
         raise UserError(f"{path}: {problem}")
-    names = arrays.pop("names", np.arange(arrays["y_train"].max() + 1))
+    names = arrays.pop("names", _default_names(arrays["y_train"]))
     return RawData(**arrays, names=tuple(map(str, names)))
+
+
+def _default_names(labels: np.ndarray) -> np.ndarray:
+    return np.arange(int(labels.max()) + 1).astype(str)
 
 
 def _raw_problem(arrays: dict[str, np.ndarray]) -> str | None:
@@ -60,7 +64,7 @@ def _raw_problem(arrays: dict[str, np.ndarray]) -> str | None:
         if images.dtype != np.uint8 or images.ndim != 3:
             found = f"x_{part} is {images.dtype} {images.shape}, not uint8 (n, side, side)"
             scaled = images.dtype.kind == "f" and images.size and images.max() <= 1
-            return found + "; multiply by 255 first" * scaled
+            return f"{found}; multiply by 255 first" if scaled else found
         if not images.size:
             return f"x_{part} has no images: its shape is {images.shape}"
         if images.shape[1] != images.shape[2]:
@@ -70,7 +74,7 @@ def _raw_problem(arrays: dict[str, np.ndarray]) -> str | None:
     train, test = arrays["x_train"].shape[1], arrays["x_test"].shape[1]
     if train != test:
         return f"x_test has images of {test}x{test} pixels, x_train of {train}x{train}"
-    names = arrays.get("names", np.arange(arrays["y_train"].max() + 1).astype(str))
+    names = arrays.get("names", _default_names(arrays["y_train"]))
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names)) < len(names):
         return f"names is {names.dtype} {names.shape}; must be (labels,) of different texts"
     for part in ("train", "test"):

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from digits import layers
 from digits.data import Split
-from digits.training import Settings
 
 # Fills the last batch; not the index of an image.
 PADDING = -1
@@ -29,11 +28,9 @@ def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tens
     return tf.reshape(padded, (-1, batch_size))
 
 
-def orders(n: int, settings: Settings) -> tf.data.Dataset:
-    """The order of `n` images in each epoch."""
-    dataset = tf.data.Dataset.range(settings.epochs).map(
-        lambda epoch: order(n, settings.batch_size, settings.seed, epoch)
-    )
+def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
+    """The order of the images in each epoch."""
+    dataset = tf.data.Dataset.range(epochs).map(lambda epoch: order(n, batch_size, seed, epoch))
     # Left on, its thread sleeps up to ten seconds, and the end of fit() waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False

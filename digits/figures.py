@@ -7,6 +7,7 @@ Okabe and Ito's, which color-blind people can tell apart.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -24,12 +25,11 @@ from digits.metrics import Predictions
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
 # Of the models, in their order.
 COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("s", "o", "^", "D", "v", "P")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 WRONG = " ✗"
-MAX_WEIGHTS_IN_ROW = 9
 COLUMNS = 8
-# Inches: an image, the space between two, a line of text, the text around an image, the title.
-TILE, GAP, LINE, CAPTION, HEADING = 1.1, 0.15, 0.18, 0.75, 0.45
+# Inches: an image, the space between two, a letter, a line, a line above with space, the title.
+TILE, GAP, LETTER, LINE, CAPTION, HEADING = 1.1, 0.15, 0.083, 0.18, 0.39, 0.45
 DOTS_PER_INCH = 100
 
 
@@ -66,7 +66,7 @@ def mistakes(dataset: DataSet, name: str, images: np.ndarray, predicted: Predict
         [
             [
                 f"predicted {dataset.labels[predicted.predicted[row]]}{WRONG}",
-                f"{percent(predicted.confidence[row])} confident",
+                f"{percent(predicted.confidence[row])} sure",
             ]
             for row in worst
         ],
@@ -84,7 +84,7 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
     wrong = np.ma.masked_array(shares, mask=np.eye(count, dtype=bool))
-    darkest = max(float(wrong.max()), 1e-9)
+    darkest = float(wrong.filled(0).max()) or 0.01
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -98,8 +98,8 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
             text.set(fontsize=10, fontweight="bold" if correct else "normal")
         total = int(counts.sum())
         axes.set(
-            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes in "
-            f"{total:,} test images",
+            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes "
+            f"in {total:,} test images",
             xlabel="prediction",
             ylabel="label",
             xticks=range(count),
@@ -119,8 +119,8 @@ def weights(dataset: DataSet, name: str, kernel: np.ndarray) -> bytes:
     """The weights of a single dense layer, float32 (pixels, labels), as an image per label."""
     images = data.square(kernel.T)
     limit = float(np.abs(kernel).max())
-    rows = max(2, -(-len(images) // MAX_WEIGHTS_IN_ROW))
-    columns = -(-len(images) // rows)
+    columns = 5 if len(images) <= 10 else 9
+    rows = -(-len(images) // columns)
 
     def draw(figure: Figure) -> None:
         tiles = figure.subplots(rows, columns, squeeze=False)
@@ -136,7 +136,7 @@ def weights(dataset: DataSet, name: str, kernel: np.ndarray) -> bytes:
         figure.supxlabel("pixel column")
         figure.supylabel("pixel row")
 
-    return _png(draw, 10, 2.3 * rows)
+    return _png(draw, 10, rows * (8.5 / columns + 0.3) + 0.6)
 
 
 def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes:
@@ -185,8 +185,11 @@ def _grid(
 
     Lines that end in WRONG stand out, and so does the frame of their image.
     """
+    longest = max(map(len, [*above, *chain(*below)]), default=0)
+    gap = max(GAP, LETTER * longest - TILE)
+    step = TILE + CAPTION + LINE * max(map(len, below), default=0)
     rows = max(1, -(-len(images) // COLUMNS))
-    width, height = GAP + COLUMNS * (TILE + GAP), HEADING + rows * (TILE + CAPTION)
+    width, height = gap + COLUMNS * (TILE + gap), HEADING + rows * step
 
     def draw(figure: Figure) -> None:
         # One pair of axes, in inches, for all images: a pair for each would take seconds.
@@ -194,8 +197,8 @@ def _grid(
         axes.set_axis_off()
         axes.text(width / 2, HEADING / 2, title, ha="center", va="center", fontsize=14)
         for number, image in enumerate(data.square(images)):
-            left = GAP + (number % COLUMNS) * (TILE + GAP)
-            top = HEADING + (number // COLUMNS) * (TILE + CAPTION) + LINE
+            left = gap + (number % COLUMNS) * (TILE + gap)
+            top = HEADING + (number // COLUMNS) * step + LINE
             _tile(axes, left, top, image, above[number], below[number])
 
     return _png(draw, width, height, layout=None)
@@ -243,5 +246,7 @@ def _png(
         matplotlib.rcParams.update({"font.size": 11, "axes.titlesize": 13, "figure.titlesize": 14})
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
         draw(figure)
+        for axes in figure.axes:
+            axes.title.set_wrap(True)
         figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

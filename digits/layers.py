@@ -10,12 +10,19 @@ import keras
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
-# Layers whose bits are known to be the same on every processor (and with any number of threads).
+# Layers that `forward` computes, and the settings that they must have for that.
+COMPUTED = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Dropout)
+SETTINGS = {
+    "activity_regularizer": None,
+    "data_format": "channels_last",
+    "dilation_rate": (1, 1),
+    "groups": 1,
+    "noise_shape": None,
+    "strides": (1, 1),
+}
+# Layers that have the same bits on every processor as Keras computes them.
 PORTABLE = (
     keras.layers.Activation,
-    keras.layers.Conv2D,
-    keras.layers.Dense,
-    keras.layers.Dropout,
     keras.layers.Flatten,
     keras.layers.MaxPooling2D,
     keras.layers.ReLU,
@@ -34,15 +41,14 @@ def forward(
     if not portable or not isinstance(model, keras.Sequential):
         return model(inputs, training=training)
     for number, layer in enumerate(model.layers):
-        if type(layer) is keras.layers.Dense:
-            inputs = layer.activation(_with_bias(layer, product(inputs, layer.kernel.value)))
-        elif type(layer) is keras.layers.Conv2D and _is_plain(layer):
-            inputs = layer.activation(_with_bias(layer, convolution(inputs, layer)))
-        elif type(layer) is keras.layers.Dropout:
-            if dropout_seed is not None:
-                inputs = dropout(inputs, layer.rate, dropout_seed + number)
-        else:
+        if not _is_computed(layer):
             inputs = layer(inputs, training=training)
+        elif isinstance(layer, keras.layers.Dense):
+            inputs = layer.activation(_with_bias(layer, product(inputs, layer.kernel.value)))
+        elif isinstance(layer, keras.layers.Conv2D):
+            inputs = layer.activation(_with_bias(layer, convolution(inputs, layer)))
+        elif dropout_seed is not None:
+            inputs = dropout(inputs, layer.rate, dropout_seed + number)
     return inputs
 
 
@@ -50,21 +56,27 @@ def unportable(model: keras.Model) -> list[str]:
     """The classes of the layers whose bits may be those of this machine alone."""
     if not isinstance(model, keras.Sequential):
         return [type(model).__name__]
-    return sorted(
-        {
-            type(layer).__name__
-            for layer in model.layers
-            if type(layer) not in PORTABLE
-            or (type(layer) is keras.layers.Conv2D and not _is_plain(layer))
-        }
+    layers = [layer for layer in model.layers if type(layer) not in PORTABLE]
+    return sorted({type(layer).__name__ for layer in layers if not _is_computed(layer)})
+
+
+def _is_computed(layer: keras.Layer) -> bool:
+    return type(layer) in COMPUTED and all(
+        getattr(layer, name, value) == value for name, value in SETTINGS.items()
     )
 
 
+def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """inputs @ kernel, float32 (n, ..., m) by (m, k), whose gradient is fast when portable."""
+    flat = _product(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
+    return tf.reshape(flat, (-1, *inputs.shape[1:-1], kernel.shape[1]))
+
+
 @tf.custom_gradient
-def product(
+def _product(
     inputs: tf.Tensor, kernel: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """inputs @ kernel, float32 (n, m) by (m, k), with a gradient that is fast when portable.
+    """float32 (n, m) by (m, k).
 
     A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
     product, which its portable library then declines, and a slower one takes over. The barrier
@@ -98,8 +110,7 @@ def convolution(images: tf.Tensor, layer: keras.layers.Conv2D) -> tf.Tensor:
         axis=-1,
     )
     kernel = tf.reshape(layer.kernel.value, (rows * columns * channels, layer.filters))
-    flat = product(tf.reshape(patches, (-1, rows * columns * channels)), kernel)
-    return tf.reshape(flat, (-1, height, width, layer.filters))
+    return product(patches, kernel)
 
 
 def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
@@ -113,9 +124,3 @@ def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
 
 def _with_bias(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
     return outputs + layer.bias if layer.use_bias else outputs
-
-
-def _is_plain(layer: keras.layers.Conv2D) -> bool:
-    """Whether `convolution` can stand in for the layer."""
-    options = layer.strides, layer.dilation_rate, layer.groups, layer.data_format
-    return options == ((1, 1), (1, 1), 1, "channels_last")

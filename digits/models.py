@@ -2,14 +2,14 @@
 
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+# What keras.saving calls for a path, which is all it takes.
 from keras.src.saving import saving_lib
 
 from digits import layers
@@ -27,7 +27,6 @@ def to_bytes(model: keras.Model) -> bytes:
     None of them is kept.
     """
     dated, stable = io.BytesIO(), io.BytesIO()
-    # The public function accepts paths only.
     saving_lib.save_model(model, dated)
     with zipfile.ZipFile(dated) as source, zipfile.ZipFile(stable, "w") as target:
         for name in sorted(source.namelist()):
@@ -52,11 +51,7 @@ def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
     images float32 (n, pixels) and give float32 (n, labels).
     """
     try:
-        # Keras's own function wants a path that ends in .keras.
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.keras"
-            path.write_bytes(content)
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = saving_lib.load_model(io.BytesIO(content), compile=False, safe_mode=True)
     except Exception as error:
         # Keras, zipfile and h5py each raise several kinds for a damaged file.
         raise UserError(f"{source}: Keras cannot load it ({first_line(error)})") from error
@@ -72,20 +67,24 @@ def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
 def logits(model: keras.Model, portable: bool) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images float32 (n, pixels) to logits float32 (n, labels).
 
-    Logits are the last layer's values before its activation. XLA compiles the function, since other
+    Logits are the values before a last softmax or sigmoid. XLA compiles the function, since other
     code may differ in the last bits from processor to processor.
     """
-    last = model.layers[-1]
-    if getattr(last, "activation", None) in (
-        keras.activations.softmax,
-        keras.activations.sigmoid,
-    ):
-        last.activation = keras.activations.linear
-    forward = tf.function(lambda images: layers.forward(model, images, portable), jit_compile=True)
+
+    @tf.function(jit_compile=True)
+    def forward(images: tf.Tensor) -> tf.Tensor:
+        outputs = layers.forward(model, images, portable)
+        # Where Keras's own cross-entropy finds them.
+        return getattr(outputs, "_keras_logits", outputs)
 
     def compute(images: np.ndarray) -> np.ndarray:
-        batches = np.split(images, range(INFERENCE_BATCH, len(images), INFERENCE_BATCH))
-        return np.concatenate([forward(tf.constant(batch)).numpy() for batch in batches])
+        found = []
+        for start in range(0, max(1, len(images)), INFERENCE_BATCH):
+            batch = images[start : start + INFERENCE_BATCH]
+            # XLA would compile another function for each number of images.
+            padded = np.pad(batch, [(0, INFERENCE_BATCH - len(batch)), (0, 0)])
+            found.append(forward(tf.constant(padded)).numpy()[: len(batch)])
+        return np.concatenate(found)
 
     return compute
 

@@ -20,8 +20,8 @@ class Group(BaseModel):
 
 
 G = TypeVar("G", bound=Group)
-# What `load` has returned in this process, for `changed`.
-_loaded: dict[str, Group] = {}
+# The groups that this process has loaded, as they were in params.yaml, for `changed`.
+_loaded: dict[str, Any] = {}
 
 
 def integer(low: int, high: int) -> Any:
@@ -41,8 +41,9 @@ def seed() -> Any:
 
 def load(name: str, group: type[G]) -> G:
     """The group `name` of params.yaml. Raises UserError as `read` and `check` do."""
-    loaded = check(name, group, read())
-    _loaded[name] = loaded
+    values = read()
+    loaded = check(name, group, values)
+    _loaded[name] = values[name]
     return loaded
 
 
@@ -54,20 +55,17 @@ def groups() -> list[str]:
 def changed() -> list[str]:
     """The groups among those loaded whose values in params.yaml are no longer the same."""
     now = read()
-    return [
-        f"{paths.PARAMS}: {name}"
-        for name, group in _loaded.items()
-        if now.get(name) != group.model_dump()
-    ]
+    return [f"{paths.PARAMS}: {name}" for name, found in _loaded.items() if now.get(name) != found]
 
 
 def read() -> dict[str, Any]:
     """All groups as they are in params.yaml. Raises UserError if it is absent or not YAML."""
     if not paths.PARAMS.is_file():
         raise UserError(f"{paths.PARAMS}: no such file; run from the top of the project")
+    content = paths.PARAMS.read_bytes()
     try:
         # The parser and the YAML version (1.2) of DVC itself; it refuses repeated keys.
-        values = YAML(typ="safe", pure=True).load(paths.PARAMS.read_text("utf-8"))
+        values = YAML(typ="safe", pure=True).load(content.decode())
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through what int() and deep nesting raise.
         problem = getattr(error, "problem", None) or error
@@ -105,7 +103,8 @@ def _explain(name: str, group: type[Group], error: Any) -> str:
     key, known = str(error["loc"][0]), group.model_fields
     if key not in known:
         return f"{name}.{key} is not a parameter; known here: {', '.join(known)}"
-    wanted = known[key].description
+    description = known[key].description
+    wanted = f"must be {description}" if description else error["msg"]
     if error["type"] == "missing":
-        return f"{name}.{key} is missing; must be {wanted}"
-    return f"{name}.{key} is {reprlib.repr(error['input'])}; must be {wanted}"
+        return f"{name}.{key} is missing; {wanted}"
+    return f"{name}.{key} is {reprlib.repr(error['input'])}; {wanted}"

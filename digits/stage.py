@@ -6,9 +6,10 @@ is named in dvc.yaml; otherwise it writes nothing.
 """
 
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -74,39 +75,38 @@ def run_stage(main: Callable[[], Outputs]) -> None:
         stages = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"]
         # A stage that is not in dvc.yaml can be tried out by hand.
         if name in stages:
-            missing = undeclared(stages[name], outputs)
+            missing = "; ".join(undeclared(stages[name], outputs))
             if missing:
-                lines = "; ".join(missing)
-                raise UserError(f"{PIPELINE}, stage {name}: {lines}; nothing was written")
+                raise UserError(f"{PIPELINE}, stage {name}: {missing}; nothing was written")
         files.write_all(outputs)
 
     run_main(run)
 
 
-def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> list[str]:
+def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> Iterator[str]:
     """The lines that a stage lacks in dvc.yaml for the modules, files and parameters it used."""
-    patterns = [dep.replace("${prepare.dataset}", "*") for dep in stage["deps"]]
-    used = [*map(str, files.inputs()), *(set(_modules()) - PLUMBING)]
-    written: list[str] = []
-    for entry in (*stage["outs"], *stage.get("metrics", []), *stage.get("plots", [])):
-        written += [entry] if isinstance(entry, str) else entry
-    return [
-        *(
-            f"add `- {path}` to deps"
-            for path in sorted(used)
-            if not any(fnmatchcase(path, pattern) for pattern in patterns)
-        ),
-        *(
-            f"add `- {group}` to params"
-            for group in params.groups()
-            if group not in stage["params"]
-        ),
-        *(
-            f"add `- {path}` to outs"
-            for path in outputs
-            if not any(str(found) in written for found in (path, *path.parents))
-        ),
-    ]
+    code = [Path(module) for module in _modules() if module not in PLUMBING]
+    for sections, used in (
+        (("deps",), [*files.inputs(), *code]),
+        (("params",), map(Path, params.groups())),
+        (("outs", "metrics", "plots"), outputs),
+    ):
+        entries = [entry for section in sections for entry in stage.get(section) or []]
+        # Some have options, in a dictionary of the name.
+        names = [
+            name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)
+        ]
+        for path in sorted(used):
+            if not _is_declared(path, names):
+                yield f"add `- {path}` to {' or '.join(sections)}"
+
+
+def _is_declared(path: Path, names: Iterable[str]) -> bool:
+    """Whether it or a folder that it is in is among the names in dvc.yaml."""
+    patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
+    return any(
+        fnmatchcase(str(found), pattern) for found in (path, *path.parents) for pattern in patterns
+    )
 
 
 def _modules() -> dict[str, Path]:

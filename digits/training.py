@@ -124,7 +124,7 @@ def fit(
         print(f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)", flush=True)
 
     history = trainer.fit(
-        epochs.orders(len(train.labels), settings),
+        epochs.orders(len(train.labels), settings.batch_size, settings.seed, settings.epochs),
         shuffle=False,
         epochs=settings.epochs,
         steps_per_epoch=1,

@@ -18,7 +18,7 @@ class Settings(params.Group):
     """The models, the baseline first, and how many images the example picture shows."""
 
     models: list[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]] = Field(
-        min_length=1, description="a list of models, the baseline first, such as [linear, hidden]"
+        min_length=1, description="a list of at least one name: small letters, digits and _"
     )
     examples: int = params.integer(1, 100)
 
@@ -36,9 +36,8 @@ def predict(
     found = {split: logits(images) for split, (images, _) in splits.items()}
     if not all(np.isfinite(values).all() for values in found.values()):
         raise UserError(f"{path}: the model's outputs are not finite; train it again")
-    return {
-        split: metrics.predictions(found[split], splits[split].labels) for split in splits
-    }, kernel
+    predicted = {split: metrics.predictions(found[split], splits[split].labels) for split in splits}
+    return predicted, kernel
 
 
 def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) -> dict[Path, bytes]:

@@ -1,55 +1,75 @@
-"""What is edited while `prepare` runs: it fails and writes nothing. tests/slow has other stages.
+"""What dvc.lock would record is what a stage used; otherwise the stage writes nothing."""
 
-Named pipes hold it where it reads params.yaml for the first and the second time.
-"""
+from pathlib import Path
 
-import subprocess
-import sys
-from collections.abc import Callable
+import pytest
 
 from tests.conftest import Workspace
-from tests.pipes import put_pipe, wait_for_reader
 
-Edit = Callable[[Workspace], object]
-
-
-def append(workspace: Workspace, name: str) -> None:
-    """Add a line to a file."""
-    with (workspace.path / name).open("ab") as file:
-        file.write(b"\n")
+# As an editor, or `git switch` and back, leaves it: the same bytes, written again.
+TOUCH = "data_py = Path('digits/data.py'); data_py.write_bytes(data_py.read_bytes())"
+EDIT = "params_yaml = Path('params.yaml'); text = params_yaml.read_text(); params_yaml.write_text("
 
 
-def prepare_and_edit(workspace: Workspace, edit: Edit) -> subprocess.CompletedProcess[str]:
-    """Run `prepare`, and edit something after it has read its input."""
-    params = workspace.path / "params.yaml"
-    content = params.read_bytes()
-    put_pipe(params)
-    with workspace.start(sys.executable, "-m", "stages.prepare") as stage:
-        with wait_for_reader(params, stage) as pipe:
-            put_pipe(params)
-            pipe.write(content)
-        with wait_for_reader(params, stage) as pipe:
-            params.unlink()
-            params.write_bytes(content)
-            edit(workspace)
-            pipe.write(params.read_bytes())
-        stdout, stderr = stage.communicate()
-        return subprocess.CompletedProcess(stage.args, stage.returncode, stdout, stderr)
+def run_while(workspace: Workspace, edit: str, status: int) -> str:
+    """Run `prepare`, which does this itself after it has read its input; what it prints then."""
+    script = workspace.path / "stages/prepare.py"
+    code = script.read_text()
+    script.write_text(code.replace("    n = len(raw", f"    {edit}\n    n = len(raw"))
+    prepared = workspace.path / "data/prepared/train.npz"
+    before = prepared.stat().st_mtime_ns
+    stderr = workspace.stage("prepare", status=status).stderr
+    assert (prepared.stat().st_mtime_ns == before) == bool(status)
+    return stderr
 
 
-def test_a_stage_whose_origin_is_edited_fails_and_writes_nothing(small: Workspace) -> None:
-    before: list[object] = []
-
-    def edit(workspace: Workspace) -> None:
-        workspace.set_params(**{"prepare.seed": 2})
-        append(workspace, "data/raw/small.npz")
-        append(workspace, "digits/splits.py")
-        before.append(workspace.written())
-
-    done = prepare_and_edit(small, edit)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "error: params.yaml: prepare, data/raw/small.npz, digits/splits.py changed while the "
-        "stage ran, so nothing was written; run it again\n"
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (f"{EDIT}text.replace('size: 300', 'size: 7'))", "params.yaml: prepare"),
+        ("Path('data/raw/small.npz').write_bytes(b'')", "data/raw/small.npz"),
+        (TOUCH, "digits/data.py"),
+        ("Path(__file__).touch()", "stages/prepare.py"),
+        ("Path('digits/errors.py').unlink()", "digits/errors.py"),
+    ],
+)
+def test_what_a_stage_used_is_changed_meanwhile(small: Workspace, edit: str, named: str) -> None:
+    assert run_while(small, edit, status=1) == (
+        f"error: {named} changed during the run, so nothing was written; run it again\n"
     )
-    assert [small.written()] == before
+
+
+def test_what_a_stage_did_not_use_may_change(small: Workspace) -> None:
+    edit = f"{EDIT}text.replace('units: 32', 'units: 7')); Path('digits/metrics.py').write_text('')"
+    assert run_while(small, edit, status=0) == ""
+
+
+def test_what_dvc_yaml_lacks_is_named(small: Workspace) -> None:
+    """With a module that a package of the same name shadows, and one that nobody declared."""
+    pipeline = small.path / "dvc.yaml"
+    lines = pipeline.read_text().splitlines(keepends=True)
+    for lacking in ("- data/raw/$", "- prepare\n", "- data/prepared/test.npz"):
+        lines.remove(next(line for line in lines if lacking in line))
+    pipeline.write_text("".join(lines))
+    (small.path / "digits/extra.py").touch()
+    script = small.path / "stages/prepare.py"
+    script.write_text(script.read_text().replace("import sys", "import sys\nimport digits.extra"))
+    package = small.path / "digits/formats/__init__.py"
+    package.parent.mkdir()
+    package.write_text((small.path / "digits/formats.py").read_text())
+    before = small.written()
+    assert small.stage("prepare", status=1).stderr == (
+        "error: dvc.yaml, stage prepare: add `- data/raw/small.npz` to deps; "
+        "add `- digits/extra.py` to deps; add `- digits/formats/__init__.py` to deps; "
+        "add `- prepare` to params; add `- data/prepared/test.npz` to outs or metrics or plots; "
+        "nothing was written\n"
+    )
+    assert small.written() == before
+
+
+def test_a_stage_that_is_not_in_dvc_yaml_can_be_tried_out(small: Workspace) -> None:
+    code = (small.path / "stages/prepare.py").read_text()
+    Path(small.path / "stages/tried.py").write_text(code)
+    before = small.written()
+    small.stage("tried")
+    assert small.written() != before

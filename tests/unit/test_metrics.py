@@ -1,4 +1,4 @@
-"""Each formula against a value worked out another way: by hand or by SciPy."""
+"""Each formula against a value worked out another way: by hand, by SciPy, or published."""
 
 import numpy as np
 import pytest
@@ -11,54 +11,52 @@ from hypothesis.extra import numpy as npst
 from digits import metrics
 
 LABELS = np.array([0, 0, 1, 2, 2, 2], np.uint8)
-DIGITS = np.array([0, 1, 1, 2, 2, 0])
+PREDICTED = np.array([0, 1, 1, 2, 2, 0])
 # Row = label, column = prediction, counted by hand.
-COUNTS = np.zeros((10, 10), int)
-COUNTS[0, 0], COUNTS[0, 1], COUNTS[1, 1], COUNTS[2, 2], COUNTS[2, 0] = 1, 1, 1, 2, 1
+COUNTS = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]])
 
 
-def logits_of(digits: np.ndarray, confidence: float) -> np.ndarray:
-    """Logits that give each digit its confidence and share the rest out evenly."""
-    logits = np.full((len(digits), 10), np.log((1 - confidence) / 9), np.float32)
-    logits[np.arange(len(digits)), digits] = np.log(confidence)
+def logits_of(predicted: np.ndarray, confidence: float) -> np.ndarray:
+    """Logits for four labels that give each prediction its confidence and share out the rest."""
+    logits = np.full((len(predicted), 4), np.log((1 - confidence) / 3), np.float32)
+    logits[np.arange(len(predicted)), predicted] = np.log(confidence)
     return logits
 
 
-def test_softmax_agrees_with_scipy_even_for_extreme_logits() -> None:
-    logits = np.random.default_rng(0).normal(0, 300, (50, 10)).astype(np.float32)
+def test_softmax_and_cross_entropy_agree_with_scipy_even_for_extreme_logits() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 300, (50, 26)).astype(np.float32)
     expected = scipy.special.softmax(logits.astype(np.float64), axis=1)
     np.testing.assert_allclose(metrics.softmax(logits), expected, rtol=1e-12)
-
-
-def test_cross_entropy_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(1)
-    logits, labels = rng.normal(0, 3, (200, 10)), rng.integers(0, 10, 200).astype(np.uint8)
-    expected = -scipy.special.log_softmax(logits, axis=1)[np.arange(200), labels].mean()
-    assert metrics.cross_entropy(metrics.softmax(logits), labels) == pytest.approx(expected)
+    logits, labels = logits / np.float32(100), rng.integers(0, 26, 50).astype(np.uint8)
+    loss = -scipy.special.log_softmax(logits, axis=1)[np.arange(50), labels].mean()
+    found = metrics.cross_entropy(metrics.softmax(logits), labels)
+    assert found == pytest.approx(loss, rel=1e-5)
     # What underflowed to zero counts as the smallest number.
     impossible = metrics.cross_entropy(np.eye(10)[[3]], np.array([4]))
     assert impossible == pytest.approx(-np.log(np.finfo(float).tiny))
 
 
 def test_predictions_by_hand() -> None:
-    predicted = metrics.predictions(logits_of(DIGITS, 0.7), LABELS)
-    np.testing.assert_array_equal(predicted.digits, DIGITS)
-    np.testing.assert_allclose(predicted.confidence, 0.7, rtol=1e-6)
-    assert list(predicted.correct) == [True, False, True, True, True, False]
-    np.testing.assert_array_equal(predicted.confusion, COUNTS)
-    assert metrics.summary(predicted) == pytest.approx(
-        {"accuracy": 4 / 6, "loss": -(4 * np.log(0.7) + 2 * np.log(0.3 / 9)) / 6}, rel=1e-6
-    )
-    assert metrics.details(predicted) == pytest.approx(
-        {"macro_f1": (1 / 2 + 2 / 3 + 4 / 5) / 10, "calibration_error": 0.7 - 4 / 6}, rel=1e-5
-    )
-
-
-def test_per_digit_by_hand() -> None:
-    precision, recall, f1 = metrics.per_digit(COUNTS)
-    np.testing.assert_allclose(precision[:4], [1 / 2, 1 / 2, 1, 0])
-    np.testing.assert_allclose(recall[:4], [1 / 2, 1, 2 / 3, 0])
-    np.testing.assert_allclose(f1[:4], [1 / 2, 2 / 3, 4 / 5, 0])
+    found = metrics.predictions(logits_of(PREDICTED, 0.7), LABELS)
+    np.testing.assert_array_equal(found.predicted, PREDICTED)
+    np.testing.assert_allclose(found.confidence, 0.7, rtol=1e-6)
+    assert list(found.correct) == [True, False, True, True, True, False]
+    np.testing.assert_array_equal(found.confusion, COUNTS)
+    precision, recall, f1 = metrics.per_label(COUNTS)
+    np.testing.assert_allclose(precision, [1 / 2, 1 / 2, 1, 0])
+    np.testing.assert_allclose(recall, [1 / 2, 1, 2 / 3, 0])
+    np.testing.assert_allclose(f1, [1 / 2, 2 / 3, 4 / 5, 0])
+    expected = {
+        "accuracy": 4 / 6,
+        "loss": -(4 * np.log(0.7) + 2 * np.log(0.3 / 3)) / 6,
+        "macro_f1": (1 / 2 + 2 / 3 + 4 / 5) / 4,
+        "calibration_error": 0.7 - 4 / 6,
+    }
+    values = metrics.summary(found) | metrics.details(found)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    nothing = metrics.predictions(np.empty((0, 4), np.float32), LABELS[:0])
+    assert metrics.summary(nothing) == metrics.details(nothing) == {}
 
 
 def test_calibration_error_by_hand() -> None:
@@ -66,24 +64,12 @@ def test_calibration_error_by_hand() -> None:
     confidence = np.array([0.85, 0.85, 0.85, 0.85, 0.99, 0.99])
     correct = np.array([True, True, False, False, True, True])
     bins = metrics.reliability(confidence, correct)
-    assert metrics.calibration_error(bins) == pytest.approx(
-        4 / 6 * (0.85 - 0.5) + 2 / 6 * (1 - 0.99)
-    )
+    expected = 4 / 6 * (0.85 - 0.5) + 2 / 6 * (1 - 0.99)
+    assert metrics.calibration_error(bins) == pytest.approx(expected)
     assert np.isnan(bins.accuracy[0])
-
-
-def test_there_are_15_bins_and_an_edge_belongs_to_the_lower_one() -> None:
-    # 0.8 is the upper edge of the twelfth bin; 0.81 is in the thirteenth.
+    # An edge belongs to the lower bin: 0.8 is in the twelfth of 15, 0.81 in the thirteenth.
     bins = metrics.reliability(np.array([0.0, 0.8, 0.81, 1.0]), np.ones(4, bool))
     assert list(np.flatnonzero(bins.counts)) == [0, 11, 12, 14]
-    assert len(bins.counts) == 15
-
-
-def test_a_perfectly_calibrated_forecast_has_almost_no_error() -> None:
-    rng = np.random.default_rng(2)
-    confidence = rng.uniform(0.2, 1, 200_000)
-    correct = rng.uniform(size=confidence.size) < confidence
-    assert metrics.calibration_error(metrics.reliability(confidence, correct)) < 0.005
 
 
 @given(n=st.integers(1, 100_000), data=st.data())
@@ -94,23 +80,53 @@ def test_interval_of_a_proportion_agrees_with_scipy(n: int, data: st.DataObject)
     np.testing.assert_allclose(np.ravel(found), [expected.low, expected.high], atol=1e-12)
 
 
-@given(data=st.data(), n=st.integers(1, 30))
-def test_any_predictions_have_metrics_in_range(data: st.DataObject, n: int) -> None:
-    logits = data.draw(
-        npst.arrays(np.float32, (n, 10), elements=st.floats(-(2.0**100), 2.0**100, width=32))
-    )
-    labels = data.draw(npst.arrays(np.uint8, n, elements=st.integers(0, 9)))
-    predicted = metrics.predictions(logits, labels)
-    found = metrics.summary(predicted) | metrics.details(predicted)
-    assert found.keys() == {"accuracy", "loss", "macro_f1", "calibration_error"}
-    assert 0 <= found.pop("loss") < 1000
-    assert all(0 <= value <= 1 for value in found.values())
-    assert predicted.confusion.sum() == predicted.reliability.counts.sum() == n
+@pytest.mark.parametrize(
+    ("first", "second"), [(0, 0), (0, 1), (7, 1), (5, 5), (621, 66), (4900, 5100)]
+)
+def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
+    n = first + second
+    expected = scipy.stats.binomtest(first, n).pvalue if n else 1.0
+    assert metrics.mcnemar_p(first, second) == pytest.approx(expected, rel=1e-9)
 
 
-def test_everything_wrong_or_nothing_to_predict() -> None:
-    wrong = metrics.predictions(logits_of(np.ones(5, int), 0.99), np.zeros(5, np.uint8))
-    assert metrics.summary(wrong)["accuracy"] == 0
-    assert metrics.details(wrong) == pytest.approx({"macro_f1": 0, "calibration_error": 0.99})
-    nothing = metrics.predictions(np.empty((0, 10), np.float32), LABELS[:0])
-    assert metrics.summary(nothing) == metrics.details(nothing) == {}
+def test_a_published_comparison() -> None:
+    """Airway hyper-responsiveness of 21 children before and after a transplantation.
+
+    7 and 1 are discordant (Bentur et al. 2009). Exact p = 2 (1 + 8) / 2^8; the difference is 2/23 -
+    8/23 = -0.2609, its standard error sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
+    """
+    assert metrics.mcnemar_p(1, 7) == pytest.approx(0.0703125)
+    interval = metrics.paired_difference_ci95(1, 7, 21)
+    assert interval == pytest.approx((-0.508, -0.013), abs=0.0005)
+
+
+def test_three_models_are_compared_with_the_first() -> None:
+    truth = np.zeros(400, np.uint8)
+    wrong = {"linear": 100, "hidden": 80, "same": 100, "deep": 60}
+    found = {
+        name: metrics.predictions(logits_of((np.arange(400) < n).astype(int), 0.7), truth)
+        for name, n in wrong.items()
+    }
+    hidden, same, deep = metrics.compare("linear", found)
+    counts = ("both_right", "only_baseline_right", "only_model_right", "both_wrong")
+    assert [hidden[name] for name in counts] == [300, 0, 20, 80]
+    assert (hidden["baseline"], hidden["model"]) == ("linear", "hidden")
+    assert hidden["accuracy_gain"] == pytest.approx(20 / 400)
+    interval = metrics.paired_difference_ci95(20, 0, 400)
+    assert (hidden["accuracy_gain_ci95_low"], hidden["accuracy_gain_ci95_high"]) == interval
+    # Holm: the smallest of three p-values counts three times, the next twice, the last once.
+    assert deep["mcnemar_p"] == pytest.approx(3 * 2 / 2**40)
+    assert hidden["mcnemar_p"] == pytest.approx(2 * 2 / 2**20)
+    assert same["mcnemar_p"] == 1
+    assert metrics.compare("linear", {"linear": found["linear"]}) == []
+
+
+@given(right=npst.arrays(bool, st.tuples(st.just(2), st.integers(1, 60))))
+def test_a_comparison_stays_in_range_and_its_counts_add_up(right: np.ndarray) -> None:
+    pair, turned = metrics.pairs(*right), metrics.pairs(*right[::-1])
+    n = right.shape[1]
+    assert sum(pair) == n
+    # The interval is around Bonett and Price's estimate, which lies nearer to zero than the gain.
+    assert -1 <= pair.ci95[0] < pair.gain * n / (n + 2) < pair.ci95[1] <= 1
+    assert 0 < pair.p <= 1
+    assert (turned.gain, turned.p) == (-pair.gain, pair.p)

@@ -1,218 +1,125 @@
-"""Every kind of mistake in params.yaml, and what is accepted."""
+"""params.yaml: what is accepted, and one line for each mistake."""
 
-import json
-import math
-import string
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from ruamel.yaml import YAML
+from pydantic import Field
 
-from digits import params
+from digits import params, runtime
 from digits.errors import UserError
-from tests.conftest import committed
+from stages import evaluate, prepare, train_hidden, train_linear
+from tests.conftest import ROOT
 
-GOOD = committed("params.yaml").decode()
-DEFAULTS: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(GOOD)
-KEYS = [(group, name) for group, values in DEFAULTS.items() for name in values]
-RANGES = {
-    "validation_size": (0, 10_000_000),
-    "seed": (0, 2**32 - 1),
-    "epochs": (1, 1000),
-    "batch_size": (1, 10_000),
-    "units": (1, 10_000),
-    "examples": (1, 100),
+GROUPS: dict[str, Any] = {
+    "prepare": prepare.Settings,
+    "train_linear": train_linear.Settings,
+    "train_hidden": train_hidden.Settings,
+    "evaluate": evaluate.Settings,
+    "runtime": runtime.Settings,
 }
-LETTERS = set(string.ascii_letters + string.digits + "_-")
+GOOD = (ROOT / "params.yaml").read_text()
 
 
-def allowed(name: str, value: object) -> bool:
-    if name == "dataset":
-        return isinstance(value, str) and 1 <= len(value) <= 100 and set(value) <= LETTERS
-    if name == "portable":
-        return isinstance(value, bool)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    if name == "learning_rate":
-        return 0 < value <= 1
-    low, high = RANGES[name]
-    return isinstance(value, int) and low <= value <= high
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """params.yaml in the current folder, with the defaults."""
     monkeypatch.chdir(tmp_path)
-    params.PATH.write_text(GOOD)
-    return params.PATH
+    file = tmp_path / "params.yaml"
+    file.write_text(GOOD)
+    return file
 
 
-def problems(values: object) -> list[str]:
-    """The lines that refuse `values`."""
+def refused(name: str, **changes: object) -> str:
+    values = params.read()
     with pytest.raises(UserError) as error:
-        params.validate(values)
-    return str(error.value).splitlines()
+        params.check(name, GROUPS[name], values | {name: values[name] | changes})
+    (line,) = str(error.value).splitlines()
+    return line.removeprefix(f"params.yaml: {name}.")
 
 
-def changed(group: str, **values: object) -> dict[str, Any]:
-    return DEFAULTS | {group: DEFAULTS[group] | values}
-
-
-@pytest.mark.usefixtures("path")
-def test_defaults() -> None:
-    training = {"epochs": 5, "batch_size": 32, "learning_rate": 0.001, "seed": 1}
-    expected = {
-        "prepare": {"dataset": "mnist", "validation_size": 5000, "seed": 1},
-        "train_linear": training,
-        "train_hidden": training | {"units": 1000},
-        "evaluate": {"examples": 40},
-        "runtime": {"portable": True},
-    }
-    assert params.read().model_dump() == expected
-    assert params.dataset() == "mnist"
-    for name, field in params.Params.model_fields.items():
-        group: Any = field.annotation
-        assert params.load(group).model_dump() == expected[name]
+def test_the_groups_of_the_stages_are_what_params_yaml_holds() -> None:
+    values = params.read()
+    for name, group in GROUPS.items():
+        assert params.load(name, group).model_dump() == values[name]
+    assert params.groups() == [*GROUPS]
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "1E-03", "0.001"])
 def test_numbers_are_read_as_dvc_reads_them(path: Path, written: str) -> None:
-    path.write_text(GOOD.replace("learning_rate: 0.001", f"learning_rate: {written}"))
-    assert params.read().train_hidden.learning_rate == 0.001
+    path.write_text(
+        f"train_linear: {{epochs: 1, batch_size: 1, learning_rate: {written}, seed: 1}}"
+    )
+    assert params.load("train_linear", train_linear.Settings).learning_rate == 0.001
 
 
-VALUES = [None, "a b", "5", 5.5, 5.0, math.nan, math.inf, -1, 0, 10**30, [5], {"value": 5}]
-
-
-@pytest.mark.parametrize(("group", "name"), KEYS)
-def test_every_mistake_in_every_parameter(group: str, name: str) -> None:
-    edges = [edge + step for edge in RANGES.get(name, ()) for step in (-1, 0, 1)]
-    for value in (*VALUES, *edges):
-        values = changed(group, **{name: value})
-        if allowed(name, value):
-            assert getattr(getattr(params.validate(values), group), name) == value
-        else:
-            (line,) = problems(values)
-            assert line.startswith(f"params.yaml: {group}.{name} is {value!r}; must be ")
-    (line,) = problems(changed(group, **{f"{name}_": 1}))
-    assert line.startswith(f"params.yaml: {group}.{name}_ is not a parameter; known here: ")
-    without = {key: value for key, value in DEFAULTS[group].items() if key != name}
-    (line,) = problems(DEFAULTS | {group: without})
-    assert line.startswith(f"params.yaml: {group}.{name} is missing; must be ")
-
-
-@pytest.mark.parametrize("name", ["", "..", "../a", "a/b", "a\\b", "a.npz", "a\n", "x" * 101])
-def test_a_data_set_name_that_is_no_plain_file_name(name: str) -> None:
-    (line,) = problems(changed("prepare", dataset=name))
-    assert line.startswith("params.yaml: prepare.dataset is ")
-    assert line.endswith("the name of a file in data/raw/ without .npz: letters, digits, - and _")
-
-
-def test_groups_are_checked_too() -> None:
-    (line,) = problems(DEFAULTS | {"runtime": "fast"})
-    assert line == "params.yaml: runtime is 'fast'; must be a group of parameters"
-    without = {group: values for group, values in DEFAULTS.items() if group != "evaluate"}
-    missing, unknown = problems(without | {"evaluation": {}})
-    assert missing == "params.yaml: evaluate is missing; must be a group of parameters"
-    assert unknown.startswith("params.yaml: evaluation is not a parameter; known here: prepare, ")
-
-
-def test_all_problems_are_reported_at_once_up_to_a_limit() -> None:
-    lines = problems({group: {} for group in DEFAULTS})
-    assert len(lines) == params.MOST_PROBLEMS + 1
-    assert lines[-1] == f"params.yaml: {len(KEYS) - params.MOST_PROBLEMS} more problems"
-
-
-# Written out, g would hold ten million words.
-LAUGHS = "a: &a [ha]\n" + "".join(
-    f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n"
-    for before, name in zip("abcdef", "bcdefg", strict=True)
-)
-RUNS_CODE = "prepare: !!python/object/apply:os.system ['touch owned']"
-TEXTS: list[tuple[str, str | bytes]] = [
-    (": must hold the groups prepare, train_linear, train_hidden, evaluate, runtime, not", ""),
-    (": must hold the groups prepare", "- a\n- b\n"),
-    (": must hold the groups", "one word"),
-    (": prepare is missing", "{a: 1}"),
-    (", line 2: found character '\\t'", "prepare:\n\tseed: 1\n"),
-    (', line 7: found duplicate key "seed"', GOOD.replace("seed: 1", "seed: 1\n  seed: 2", 1)),
-    (', line 2: found duplicate key "a b"', '"a\\nb": 1\n"a\\nb": 2'),
-    (", line 6: could not find expected", GOOD[: GOOD.index("seed") + 2]),
-    (", line 1: expected the node content", "prepare: {"),
-    (": not UTF-8 (", "# größer".encode("latin-1")),
-    (", line 1: could not determine a constructor for the tag", RUNS_CODE),
-    (": not YAML (invalid literal for int()", "prepare: !!int x"),
-    (": not YAML (month must be in 1..12)", "prepare: 2020-99-99"),
-    (", line 27: but found another document", f"{GOOD}---\na: 1\n"),
-    (": not YAML (maximum recursion depth", "prepare: " + "[" * 1000),
-    (": prepare.dataset is [[[...]]]; must be", GOOD.replace("mnist", "&a [*a]")),
-    (": 5 is not a parameter", f"{GOOD}5: 1\n"),
-    (": (1,) is not a parameter", f"{GOOD}? [1]\n: 1\n"),
-    (": not YAML (Exceeds the limit", GOOD.replace("1000", "9" * 5000)),
-    (": train_hidden.units is a number of thousands", GOOD.replace("1000", "0x" + "f" * 5000)),
-    (": prepare.dataset is 'xxxx", GOOD.replace("mnist", "x" * 100_000)),
-    (": prepare.dataset is [[", LAUGHS + GOOD.replace("mnist", "*g")),
-    (", line 1: ", "*" * 100_000),
+COUNT = "must be an integer from 1 to 10000"
+RATE = "must be a number above 0, at most 1"
+NAME = "must be the name of a file in data/raw/ without .npz: letters, digits, - and _"
+MODELS = "must be a list of at least one name: small letters, digits and _"
+MISTAKES: list[tuple[str, str, object, str]] = [
+    *(("train_hidden", "units", value, COUNT) for value in (0, 10_001, 5.0, "5", True, None, [5])),
+    ("train_linear", "seed", -1, "must be an integer from 0 to 4294967295"),
+    *(("train_linear", "learning_rate", value, RATE) for value in (0, 1.5, float("nan"), "0.1")),
+    *(("prepare", "dataset", value, NAME) for value in ("", "../a", "a.npz", "a\n", 5)),
+    ("evaluate", "models", "linear", MODELS),
+    ("evaluate", "models", [], MODELS),
+    ("runtime", "portable", "yes", "must be true or false"),
 ]
 
 
-@pytest.mark.parametrize(("message", "text"), TEXTS, ids=[message for message, _ in TEXTS])
-def test_a_file_that_holds_something_else(path: Path, message: str, text: str | bytes) -> None:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+@pytest.mark.parametrize(("group", "key", "value", "wanted"), MISTAKES)
+def test_a_bad_value(group: str, key: str, value: object, wanted: str) -> None:
+    assert refused(group, **{key: value}) == f"{key} is {value!r}; {wanted}"
+
+
+def test_other_mistakes_in_a_group() -> None:
+    assert refused("runtime", fast=1) == "fast is not a parameter; known here: portable"
+    for values, message in (
+        ({}, "params.yaml: the group runtime is missing"),
+        ({"runtime": 5}, "params.yaml: runtime is 5; must be a group of parameters"),
+        ({"runtime": {}}, "params.yaml: runtime.portable is missing; must be true or false"),
+    ):
+        with pytest.raises(UserError, match=f"^{message}$"):
+            params.check("runtime", runtime.Settings, values)
     with pytest.raises(UserError) as error:
-        params.read()
-    lines = str(error.value).splitlines()
-    assert lines[0].startswith(f"params.yaml{message}")
-    assert len(lines) <= 1 + params.MOST_PROBLEMS
-    assert all(line.startswith("params.yaml") and len(line) < 600 for line in lines)
-    assert not Path("owned").exists()
+        many = {str(number): number for number in range(10)}
+        params.check("runtime", runtime.Settings, {"runtime": many}, source="a.yaml")
+    assert len(str(error.value).splitlines()) == params.MAX_PROBLEMS + 1
+    assert str(error.value).endswith("\na.yaml: 6 more problems")
 
 
-def test_no_file(path: Path) -> None:
-    path.unlink()
-    with pytest.raises(UserError, match=r"params\.yaml: no such file; run from the top"):
-        params.read()
-    path.symlink_to(path)
-    with pytest.raises(OSError, match=r"Too many levels of symbolic links: 'params\.yaml'"):
-        params.read()
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(IsADirectoryError, match=r"params\.yaml"):
-        params.read()
+def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
+    class Mine(params.Group):
+        dropout: float = Field(0.5, ge=0, lt=1)
+
+    path.write_text("mine: {}\n")
+    assert params.load("mine", Mine).dropout == 0.5
+    assert "params.yaml: mine" not in params.changed()
+    path.write_text("mine: {dropout: 0.25}\n")
+    assert "params.yaml: mine" in params.changed()
+    with pytest.raises(UserError, match=r"^params\.yaml: mine\.dropout is 2; Input should be less"):
+        params.check("mine", Mine, {"mine": {"dropout": 2}})
 
 
-NUMBERS = st.integers() | st.integers(-1, 20_000) | st.floats() | st.floats(0, 1)
-ANYTHING = (
-    NUMBERS | st.none() | st.booleans() | st.text() | st.from_regex(r"[\w-]+", fullmatch=True)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": must hold groups of parameters"),
+        ("a:\n\tb: 1\n", r", line 2: not YAML \(found character '\\t' that cannot start any token"),
+        ("a: 1\na: 2\n", r', line 2: not YAML \(found duplicate key "a"'),
+        (
+            "a: !!python/object/apply:os.getcwd []",
+            ", line 1: not YAML .could not determine a const",
+        ),
+        ("a: \xff", r": not YAML \('utf-8' codec can't decode byte 0xff"),
+        ("a: !!int x", r": not YAML \(invalid literal for int"),
+    ],
 )
-
-
-@given(key=st.sampled_from(KEYS), value=ANYTHING | st.lists(NUMBERS, max_size=2))
-def test_any_value_is_accepted_as_it_is_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, key: tuple[str, str], value: object
-) -> None:
-    group, name = key
-    path = tmp_path_factory.getbasetemp() / "params.yaml"
-    path.write_text(json.dumps(changed(group, **{name: value})))
-    if allowed(name, value):
-        accepted = getattr(getattr(params.read(path), group), name)
-        assert accepted == value
-        assert type(accepted) is type(DEFAULTS[group][name])
-    else:
-        with pytest.raises(UserError, match=r"params\.yaml"):
-            params.read(path)
-
-
-@given(cut=st.integers(0, len(GOOD)), put=st.text(max_size=20), skip=st.integers(0, 50))
-def test_any_edit_gives_parameters_or_a_message(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, put: str, skip: int
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "params.yaml"
-    path.write_text(GOOD[:cut] + put + GOOD[cut + skip :], "utf-8")
-    try:
-        params.read(path)
-    except UserError as error:
-        assert all("params.yaml" in line for line in str(error).splitlines())
+def test_a_file_that_holds_something_else(path: Path, text: str, message: str) -> None:
+    path.write_text(text, "latin-1")
+    with pytest.raises(UserError, match=rf"^params\.yaml{message}") as error:
+        params.read()
+    assert len(str(error.value).splitlines()) == 1
+    path.unlink()
+    with pytest.raises(UserError, match=r"^params\.yaml: no such file; run from the top"):
+        params.read()

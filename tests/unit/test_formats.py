@@ -1,0 +1,78 @@
+"""Stable bytes, and what is read back from them or refused."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+
+from digits import formats
+from digits.errors import UserError
+
+ARRAY = np.random.default_rng(0).random(1000)
+GOOD = formats.array_bytes({"a": ARRAY, "b": ARRAY[:2]})
+
+
+def npz(array: np.ndarray) -> bytes:
+    """As NumPy writes it: not compressed, and it pickles objects."""
+    content = io.BytesIO()
+    np.savez(content, a=array)
+    return content.getvalue()
+
+
+def test_arrays_come_back_as_they_were_and_numpy_reads_them() -> None:
+    read = formats.parse_arrays(GOOD, "a.npz", ["a", "c"])
+    assert read.keys() == {"a"}
+    np.testing.assert_array_equal(read["a"], ARRAY, strict=True)
+    np.testing.assert_array_equal(np.load(io.BytesIO(GOOD))["b"], ARRAY[:2], strict=True)
+
+
+def test_arrays_have_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
+    assert formats.array_bytes({"a": ARRAY, "b": ARRAY[:2]}) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "File is not a zip file"),
+        (GOOD[: len(GOOD) // 2], "File is not a zip file"),
+        (GOOD[:500] + bytes(50) + GOOD[550:], "a.npy is damaged"),
+        # With one bit less, the array is empty.
+        (npz(ARRAY).replace(b"(1000,)", b"(0000,)"), "a.npy is damaged"),
+        (npz(np.array([{}])), "Object arrays cannot be loaded when allow_pickle=False"),
+    ],
+)
+def test_a_damaged_npz_file_is_named(content: bytes, reason: str) -> None:
+    with pytest.raises(UserError) as error:
+        formats.parse_arrays(content, "a.npz", ["a"])
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"a.npz: not a usable .npz file ({reason}")
+
+
+def test_json_is_sorted_and_rounded() -> None:
+    values = [{"b": {"z": np.float64(2 / 3), "a": np.int64(7)}, "a": (1e-20 / 3,)}]
+    content = formats.json_bytes(values)
+    assert (
+        b" ".join(content.split())
+        == b'[ { "a": [ 3.33333e-21 ], "b": { "a": 7, "z": 0.666667 } } ]'
+    )
+    assert formats.parse_json(content, "a.json") == [
+        {"a": [3.33333e-21], "b": {"a": 7, "z": 0.666667}}
+    ]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        formats.json_bytes({"a": float("nan")})
+
+
+@pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n{}", b"", b"\xff"])
+def test_json_that_is_damaged_is_named(content: bytes) -> None:
+    with pytest.raises(UserError, match=r"^a\.json: not JSON \(.*\)$"):
+        formats.parse_json(content, "a.json")
+
+
+def test_csv_has_a_header_and_rounded_columns() -> None:
+    content = formats.csv_bytes({"n": range(2), "x": np.array([1 / 3, 2]), "empty": [None, None]})
+    assert content == b"n,x,empty\n0,0.333333,\n1,2.0,\n"
+    with pytest.raises(ValueError, match="zip"):
+        formats.csv_bytes({"n": range(2), "x": [1]})
