@@ -17,7 +17,7 @@ from types import FrameType
 from dvc.repo import Repo
 
 from digits import data, params, paths, runtime
-from digits.errors import UserError
+from digits.errors import UserError, first_line
 from tools import settings
 from tools.secrets import redact
 
@@ -43,8 +43,8 @@ def findings() -> Iterator[Finding]:
             yield OK, "pipeline", f"changed since the last run: {changed}"
             yield _remote(repo)
     except Exception as error:
-        # Of an invalid dvc.yaml, only the cause says what it is about.
-        yield PROBLEM, "pipeline", " ".join(str(error.__cause__ or error).split())
+        # Whatever DVC raises for an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
+        yield PROBLEM, "pipeline", f"{first_line(error)}; for more: dvc status"
 
 
 def _python() -> Finding:

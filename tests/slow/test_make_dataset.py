@@ -1,12 +1,13 @@
-"""`make dataset`, which takes what Keras has in its cache."""
+"""`make dataset`, which takes from Keras's cache or downloads."""
 
 import gzip
 from pathlib import Path
 
 import numpy as np
 
-from digits import paths
 from tests.conftest import Workspace
+
+RAW = "data/raw/fashion_mnist.npz"
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -16,22 +17,29 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def test_make_dataset(small: Workspace, tmp_path: Path) -> None:
-    """Any content will do."""
+    line, _ = small.make("dataset", "NAME=small", status=2).stderr.splitlines()
+    assert line.startswith("error: NAME is 'small'; only mnist and fashion_mnist can be downloaded")
+    make = ("dataset", "NAME=fashion_mnist")
+    line, _ = small.make(*make, status=2).stderr.splitlines()
+    assert line.startswith("error: fashion_mnist cannot be downloaded (")
+    assert not (small.path / RAW).exists()
+
+    # Any content will do.
     cache = tmp_path / "keras/datasets/fashion-mnist"
     cache.mkdir(parents=True)
-    made = np.load(small.path / paths.raw("small"))
+    small_data = np.load(small.path / "data/raw/small.npz")
     for part, prefix in (("train", "train"), ("test", "t10k")):
-        (cache / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(made[f"x_{part}"]))
-        (cache / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(made[f"y_{part}"]))
-    path = "data/raw/fashion_mnist.npz"
-    done = small.make("dataset", "NAME=fashion_mnist", env={"KERAS_HOME": str(tmp_path / "keras")})
-    assert done.stdout.splitlines() == [
-        f"{path} is written, and DVC tracks it: git add {path}.dvc data/raw/.gitignore",
-        "Train on it: dvc exp run -S prepare.dataset=fashion_mnist",
-    ]
-    written = np.load(small.path / path)
-    assert set(written) == set(made)
-    for name in made:
-        np.testing.assert_array_equal(written[name], made[name])
-    small.run("git", "check-ignore", path)
-    assert "md5: " in (small.path / f"{path}.dvc").read_text()
+        (cache / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(small_data[f"x_{part}"]))
+        (cache / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(small_data[f"y_{part}"]))
+    said = small.make(*make, env={"KERAS_HOME": str(tmp_path / "keras")}).stdout
+    written = np.load(small.path / RAW)
+    for name in small_data:
+        np.testing.assert_array_equal(written[name], small_data[name])
+    assert [*written["names"][[0, 9]], len(written["names"])] == ["T-shirt/top", "Ankle boot", 10]
+
+    # What it says to type commits the data set, and leaves the data out of Git.
+    add, commit, run = said.splitlines()[1:]
+    small.run("sh", "-ec", f"{add}\n{commit}")
+    assert small.run("git", "status", "--porcelain").stdout == ""
+    assert run.strip() == "dvc exp run -S prepare.dataset=fashion_mnist"
+    assert RAW not in small.run("git", "ls-files").stdout.splitlines()
