@@ -31,6 +31,7 @@ Finding = tuple[str, str, str]
 
 
 def findings() -> Iterator[Finding]:
+    """All findings, from those on which the others depend to those that depend on them."""
     yield _python()
     yield _packages()
     yield _shell()
@@ -71,20 +72,12 @@ def _packages() -> Finding:
 def _shell() -> Finding:
     """Whether `dvc`, typed in the user's shell, finds this Python."""
     if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
-        return (
-            NOTE,
-            "shell",
-            f"this folder was moved, and {ACTIVATE} names the old one: make clean && make",
-        )
+        return NOTE, "shell", f"the folder was moved, so {ACTIVATE} fails: make clean && make"
     python = shutil.which("python")
     if not python or not Path(python).parent.samefile(Path(sys.executable).parent):
         return NOTE, "shell", f"python is {python}; before dvc, type: source {ACTIVATE}"
     if not str(Path.cwd()).isascii():
-        return (
-            NOTE,
-            "shell",
-            f"in {Path.cwd()}, dvc exp run --temp and dvc queue fail: its name is not ASCII",
-        )
+        return NOTE, "shell", f"{Path.cwd()} is not ASCII: dvc exp run --temp and dvc queue fail"
     return OK, "shell", f"python is {python}"
 
 
@@ -102,7 +95,8 @@ def _git() -> Finding:
     if unmerged:
         return PROBLEM, "Git", f"merge conflict in {', '.join(unmerged)}: docs/troubleshooting.md"
     # DVC may have changed it in the second in which Git looked at it last.
-    changed = _run_git("hash-object", "params.yaml").stdout.strip() not in listed
+    content = _run_git("hash-object", "params.yaml").stdout.strip()
+    changed = "params.yaml" in listed and content not in listed
     if changed and not _run_git("diff", "--quiet", "params.yaml").returncode:
         remedy = "touch params.yaml && git restore ."
         return PROBLEM, "Git", f"params.yaml has changed, and Git has not noticed: {remedy}"
@@ -110,12 +104,8 @@ def _git() -> Finding:
         known = os.environ.get(f"GIT_COMMITTER_{key.upper()}")
         if not known and not _run_git("config", f"user.{key}").stdout:
             remedy = f'git config --global user.{key} "Your {key}"'
-            return (
-                NOTE,
-                "Git",
-                f"does not know your {key}, which commits and dvc exp need: {remedy}",
-            )
-    return OK, "Git", "knows this clone and you"
+            return NOTE, "Git", f"commits and experiments need your {key}: {remedy}"
+    return OK, "Git", "trusts this clone, and knows who commits"
 
 
 def _params() -> Iterator[Finding]:
