@@ -1,40 +1,43 @@
-# `make` sets up .venv and runs the pipeline; `make help` lists the rest.
+# `make` sets up .venv and runs the pipeline; `make help` lists the rest. GNU make 3.81 is enough.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What a target runs finds dvc and python in .venv, as after `source .venv/bin/activate`.
+ifneq ($(findstring :,$(CURDIR)),)
+$(error the path $(CURDIR) has a colon, which ends a folder's name in PATH: move the project)
+endif
+# What a target runs finds python in .venv, as after `source .venv/bin/activate`; scripts in there
+# would stop working when the folder is moved.
+USER_PATH := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # As pip does, uv trusts the certificates of the system, such as those of a company's proxy.
 export UV_SYSTEM_CERTS ?= 1
-# Without --python, uv would install into whatever environment is active.
+# Without --python, uv would install into whatever environment is active. What has to be built is
+# built with the locked setuptools.
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode -c requirements.lock -r pyproject.toml
+INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode \
+	-c requirements.lock --build-constraints requirements.lock -r pyproject.toml
 
 # These reach the tools through the environment, as they were typed, and never a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
-ifdef REV
-override export REV := $(value REV)
-endif
-ifdef REV2
-override export REV2 := $(value REV2)
-endif
-ifdef NAME
-override export NAME := $(value NAME)
-endif
+$(foreach name,EXTRAS NAME OUT REV REV2,$(if $(value $(name)),\
+	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 .DEFAULT_GOAL := run
 .PHONY: run setup setup-dev result report summary compare leaderboard try notebook dataset push \
 	doctor test test-all check bench pictures lock clean help
 
 run: setup ## run the pipeline (the default) and show the result
-	@dvc repro
+	@python -m dvc repro
 	@python -m tools.result
 
-setup: $(VENV)/.setup $(EXTRAS:%=$(VENV)/.setup-%) ## create .venv; with EXTRAS="s3 ssh", for such remotes
+setup: $(VENV)/.setup ## create .venv; with EXTRAS="s3 ssh", for such remotes
+	@if [ -n "$$EXTRAS" ]; then set -f; $(INSTALL) $$(printf ' --extra %s' $$EXTRAS); fi
 
 setup-dev: $(VENV)/.setup-dev ## add what tests and checks need
 
 $(UV): requirements.lock
+	@git rev-parse --git-dir > /dev/null || { echo "error: DVC needs a Git repository. Get the project" \
+	"with git clone, not as a ZIP file" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	"error: Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; try: make PYTHON=python3.12" % v[:2])'
 	@echo "Creating .venv. The first time, this downloads about 600 MB."
@@ -76,7 +79,7 @@ try: $(VENV)/.setup-handwriting ## draw digits on a page and see what the models
 	@python -m handwriting.page
 
 notebook: $(VENV)/.setup-notebook ## open the notebook in the browser
-	@jupyter lab notebooks/digits.ipynb
+	@python -m jupyterlab --allow-root --LabApp.default_url=/lab/tree/notebooks/digits.ipynb
 
 dataset: setup ## download a data set into data/raw/: make dataset NAME=fashion_mnist
 	@python -m tools.dataset
@@ -84,6 +87,7 @@ dataset: setup ## download a data set into data/raw/: make dataset NAME=fashion_
 push: setup ## push all files of all runs to the DVC remote, so that nobody runs them again
 	@python -m tools.push
 
+doctor: export PATH := $(USER_PATH)
 doctor: ## check what the pipeline needs, and say what to do about it
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m tools.doctor
 
@@ -99,13 +103,13 @@ test-all: setup-dev ## run all tests, and count the lines of stages/ that they c
 	@coverage report
 
 check: setup-dev ## lint, format, types, the workflow
-	@ruff check
-	@ruff format --check
-	@mypy
+	@python -m ruff check
+	@python -m ruff format --check
+	@python -m mypy
 	@zizmor --quiet --offline .github
 
 bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
-	@python -m benchmarks $(if $(OUT),--out $(OUT))
+	@python -m benchmarks $${OUT:+--out "$$OUT"}
 
 pictures: setup ## copy the figures that the README and docs/ show
 	@cp metrics/figures/examples.png metrics/figures/mistakes_hidden.png docs/

@@ -3,35 +3,47 @@
 import io
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from digits import files, paths, runtime
-from digits.datasets import Digits
-from digits.errors import UserError
-from digits.run import run_main
+from digits import data, files, paths, runtime
+from digits.errors import UserError, first_line
+from digits.stage import run_main
 
-NAMES = ("mnist", "fashion_mnist")
+# As in Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking
+# machine learning algorithms", table 2.
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+# The names of the labels of each data set that can be downloaded.
+NAMES = {"mnist": tuple("0123456789"), "fashion_mnist": CLOTHES}
 
 
 def main() -> None:
     name = os.environ.get("NAME", "")
-    if name not in NAMES:
-        raise UserError(f"NAME is {name!r}; must be {' or '.join(NAMES)}: make dataset NAME=mnist")
     path = paths.raw(name)
+    if name not in NAMES:
+        hint = f"; {path} is there already" if path.is_file() else ""
+        raise UserError(f"NAME is {name!r}; only {' and '.join(NAMES)} can be downloaded{hint}")
     files.write(path, content(download(name)))
-    if _in_git(path):
+    if _status("git", "ls-files", "--error-unmatch", path) == 0:
         print(f"{path} is written; Git tracks it.")
         return
-    if subprocess.run(["dvc", "add", "--quiet", str(path)], check=False).returncode:
+    if _status(sys.executable, "-m", "dvc", "add", path):
         raise UserError(f"{path} is written, but dvc add failed")
-    print(f"{path} is written, and DVC tracks it: git add {path}.dvc {path.parent}/.gitignore")
-    print(f"Train on it: dvc exp run -S prepare.dataset={name}")
+    print(
+        f"{path} is written, and DVC tracks it. Commit that, then train on it:\n"
+        f"  git add {path}.dvc {path.parent}/.gitignore\n"
+        f'  git commit -m "Add {name}"\n'
+        f"  dvc exp run -S prepare.dataset={name}"
+    )
 
 
-def download(name: str) -> Digits:
-    """One of NAMES, through `keras.datasets`. Raises UserError if it cannot be downloaded."""
+def download(name: str) -> data.RawData:
+    """A data set of NAMES, through `keras.datasets`. Raises UserError if that fails."""
     runtime.start(portable=False)
     import keras
 
@@ -39,20 +51,25 @@ def download(name: str) -> Digits:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:
         # Keras wraps some network errors in a bare Exception, others in OSError or ValueError.
-        raise UserError(f"{name} cannot be downloaded ({files.first_line(error)})") from error
-    return Digits(x_train, y_train, x_test, y_test)
+        raise UserError(f"{name} cannot be downloaded ({first_line(error)})") from error
+    return data.RawData(x_train, y_train, x_test, y_test, NAMES[name])
 
 
-def content(digits: Digits) -> bytes:
-    """The data set as an .npz file; same arrays, same bytes."""
+def _status(*command: str | Path) -> int:
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def content(raw: data.RawData) -> bytes:
+    """The data set as an .npz file: same arrays, same bytes.
+
+    It has `names` only where `data.read_raw` would call the labels something else.
+    """
+    arrays = raw._asdict()
+    if raw.names == tuple(map(str, range(int(raw.y_train.max()) + 1))):
+        del arrays["names"]
     file = io.BytesIO()
-    np.savez_compressed(file, **digits._asdict())
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
-
-
-def _in_git(path: Path) -> bool:
-    listed = subprocess.run(["git", "ls-files", "--", path], capture_output=True, check=True)
-    return bool(listed.stdout)
 
 
 if __name__ == "__main__":

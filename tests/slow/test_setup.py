@@ -16,9 +16,8 @@ def test_it_sets_up_dotenv_and_leaves_the_active_environment_alone(
     workspace.run(sys.executable, "-m", "venv", other)
     before = sorted(other.rglob("*"))
     # This user's network and caches, in front of which the other environment is active.
-    user = dict.fromkeys(("http_proxy", "https_proxy", "no_proxy"), "") | {
-        name: value for name, value in os.environ.items() if not name.startswith("MAKE")
-    }
+    user = dict.fromkeys(("http_proxy", "https_proxy", "no_proxy"), "")
+    user |= {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     user |= {"PATH": f"{other / 'bin'}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(other)}
     workspace.run("make", "setup", "EXTRAS=ssh", env=user)
     assert sorted(other.rglob("*")) == before

@@ -1,0 +1,169 @@
+"""The findings of `make doctor`: verdict, name and text of each."""
+
+import importlib.metadata
+import io
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from dvc.repo import Repo
+
+from digits import data, params, paths, runtime
+from digits.errors import UserError, first_line
+from tools import settings
+from tools.secrets import redact
+
+LOCK = Path("requirements.lock")
+ACTIVATE = Path(".venv/bin/activate")
+FOLDERS = ("data/prepared", "models", "metrics", ".dvc/tmp", ".")
+TIMEOUT_SECONDS = 20
+
+OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
+Finding = tuple[str, str, str]
+
+
+def findings() -> Iterator[Finding]:
+    """All findings, from those on which the others depend to those that depend on them."""
+    yield _python()
+    yield _packages()
+    yield _shell()
+    yield _git()
+    yield from _params()
+    try:
+        with Repo() as repo:
+            yield _folders(repo)
+            changed = ", ".join(repo.status()) or "nothing"
+            yield OK, "pipeline", f"changed since the last run: {changed}"
+            yield _remote(repo)
+    except Exception as error:
+        # Whatever DVC raises for an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
+        yield PROBLEM, "pipeline", f"{first_line(error)}; for more: dvc status"
+
+
+def _python() -> Finding:
+    here = f"{platform.python_version()}, {platform.system()} on {platform.machine()}"
+    if reason := runtime.unsupported_reason():
+        return NOTE, "Python", f"{here}; {reason}, so the bits will differ from the committed ones"
+    return OK, "Python", here
+
+
+def _packages() -> Finding:
+    locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    installed = [(package.name, package.version) for package in importlib.metadata.distributions()]
+    other = []
+    for name, version in installed:
+        expected = locked.get(re.sub("[-_.]+", "-", name).lower(), version)
+        if version != expected:
+            other.append(f"{name} {version} instead of {expected}")
+    if other:
+        text = f"{', '.join(other)}; the bits may differ; rm -f .venv/.setup && make setup"
+        return NOTE, "packages", text
+    return OK, "packages", f"as in {LOCK}"
+
+
+def _shell() -> Finding:
+    """Whether `dvc`, typed in the user's shell, finds this Python."""
+    if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
+        return NOTE, "shell", f"the folder was moved, so {ACTIVATE} fails: make clean && make"
+    python = shutil.which("python")
+    if not python or not Path(python).parent.samefile(Path(sys.executable).parent):
+        return NOTE, "shell", f"python is {python}; before dvc, type: source {ACTIVATE}"
+    if not str(Path.cwd()).isascii():
+        return NOTE, "shell", f"{Path.cwd()} is not ASCII: dvc exp run --temp and dvc queue fail"
+    return OK, "shell", f"python is {python}"
+
+
+def _run_git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+
+
+def _git() -> Finding:
+    done = _run_git("rev-parse", "--git-dir")
+    if done.returncode:
+        return PROBLEM, "Git", " ".join(done.stderr.split())
+    # Mode, hash, stage and path of each.
+    listed = _run_git("ls-files", "--stage", "dvc.lock", "params.yaml").stdout.split()
+    unmerged = {path for stage, path in zip(listed[2::4], listed[3::4], strict=True) if stage > "0"}
+    if unmerged:
+        return PROBLEM, "Git", f"merge conflict in {', '.join(unmerged)}: docs/troubleshooting.md"
+    # DVC may have changed it in the second in which Git looked at it last.
+    content = _run_git("hash-object", "params.yaml").stdout.strip()
+    changed = "params.yaml" in listed and content not in listed
+    if changed and not _run_git("diff", "--quiet", "params.yaml").returncode:
+        remedy = "touch params.yaml && git restore ."
+        return PROBLEM, "Git", f"params.yaml has changed, and Git has not noticed: {remedy}"
+    for key in ("name", "email"):
+        known = os.environ.get(f"GIT_COMMITTER_{key.upper()}")
+        if not known and not _run_git("config", f"user.{key}").stdout:
+            remedy = f'git config --global user.{key} "Your {key}"'
+            return NOTE, "Git", f"commits and experiments need your {key}: {remedy}"
+    return OK, "Git", "trusts this clone, and knows who commits"
+
+
+def _params() -> Iterator[Finding]:
+    """Every problem in params.yaml, and the faults of the data set that it names."""
+    try:
+        values = params.read()
+        settings.check(values)
+    except UserError as error:
+        for line in str(error).splitlines():
+            yield PROBLEM, "params", line
+        return
+    yield OK, "params", str(paths.PARAMS)
+    path = paths.raw(values["prepare"]["dataset"])
+    try:
+        raw = data.read_raw(path.stem)
+    except UserError as error:
+        here = ", ".join(sorted(file.stem for file in paths.RAW.glob("*.npz")))
+        hint = "dvc pull" if Path(f"{path}.dvc").exists() else f"data/raw has {here}"
+        yield PROBLEM, "data", f"{error}; {hint}"
+        return
+    yield OK, "data", f"{path}: {len(raw.x_train):,} training images"
+    for doubt in data.doubts(raw):
+        yield NOTE, "data", f"{path}: {doubt}"
+
+
+def _folders(repo: Repo) -> Finding:
+    for folder in map(Path, (repo.cache.local.path, *FOLDERS)):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            return PROBLEM, "folders", f"{existing} cannot be written ({error.strerror})"
+    return OK, "folders", "can be written"
+
+
+def _remote(repo: Repo) -> Finding:
+    """Write, read and remove a small object."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"no answer within {TIMEOUT_SECONDS} s")
+
+    name, hint = "remote", "docs/sharing.md"
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TIMEOUT_SECONDS)
+    try:
+        remote = repo.cloud.get_remote()
+        name, fs, folder = remote.name, remote.fs, remote.path
+        if fs.protocol == "local" and not Path(folder).exists():
+            hint = "make push creates it"
+            raise FileNotFoundError(f"{folder} does not exist yet")
+        probe = fs.join(folder, f"doctor-{os.getpid()}")
+        fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
+        fs.remove(probe)
+    except Exception as error:
+        # Whatever a file system or a server raises.
+        text = redact(" ".join(str(error).split())) or f"cannot be written ({type(error).__name__})"
+        return NOTE, "remote", f"{name}: {text}; {hint}; dvc repro works without it"
+    finally:
+        signal.alarm(0)
+    return OK, "remote", f"{name} can be read and written"
