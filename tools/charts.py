@@ -9,7 +9,7 @@ from pathlib import Path
 import vl_convert
 
 from digits import files
-from digits.run import run_main
+from digits.stage import run_main
 
 LIBRARY = Path(".venv/vega.js")
 
