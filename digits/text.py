@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import textwrap
+from collections.abc import Iterable
 
 # From the scheme to the last @ before the path: user:password@.
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
@@ -26,3 +28,14 @@ def shorten(text: str, length: int) -> str:
 def columns() -> int:
     """The width of the terminal, at most MAX_COLUMNS, which is also the width of anything else."""
     return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)
+
+
+def wrapped(paragraphs: Iterable[str]) -> list[str]:
+    """Lines that fit; what continues a paragraph is indented further than it."""
+    lines = []
+    for paragraph in paragraphs:
+        indent = " " * (len(paragraph) - len(paragraph.lstrip()) + 2)
+        lines += textwrap.wrap(
+            paragraph, columns(), subsequent_indent=indent, break_on_hyphens=False
+        ) or [""]
+    return lines

@@ -20,7 +20,7 @@ from digits import metrics, paths
 from digits.errors import UserError
 from digits.metrics import Pairs
 from digits.stage import run_main
-from digits.text import columns, printable, shorten
+from digits.text import columns, printable, shorten, wrapped
 from tools import history
 from tools.history import SEED, WORKSPACE, Lock, Model, Revision, Settings
 from tools.statistics import MIN_SEEDS, difference, p_value, percent, verdict, welch
@@ -240,18 +240,6 @@ def origin(revision: Revision) -> str:
         text += f", {revision.name}"
     changed = history.unrun(revision)
     return f"{text}, changed since its run: {changed}" if changed else text
-
-
-def wrapped(text: Iterable[str]) -> list[str]:
-    """Lines that fit; what continues a paragraph is indented further than it."""
-    lines = []
-    for paragraph in text:
-        indent = " " * (len(paragraph) - len(paragraph.lstrip()) + 2)
-        found = textwrap.wrap(
-            paragraph, columns(), subsequent_indent=indent, break_on_hyphens=False
-        )
-        lines += found or [""]
-    return lines
 
 
 def main() -> None:

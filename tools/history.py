@@ -14,11 +14,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from dvc.api import DVCFileSystem
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from digits import params, paths
 from digits.data import DataSet
@@ -30,6 +30,8 @@ LOCK = Path("dvc.lock")
 SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
+# refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
+EXPERIMENTS = "exps/*/*/*"
 T = TypeVar("T")
 
 
@@ -46,7 +48,7 @@ class AbsentError(UserError):
 
 
 class File(BaseModel):
-    """A file in dvc.lock."""
+    """A file or folder in dvc.lock."""
 
     path: str
     md5: str = ""
@@ -61,55 +63,52 @@ class Stage(BaseModel):
 
 
 class Lock(BaseModel):
-    """dvc.lock: what the files of a revision were made from."""
+    """dvc.lock: what the files of a revision were made from. Files are listed with their MD5."""
 
     stages: dict[str, Stage]
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """All parameters, as in {"train_hidden.units": 1000}."""
-        found: dict[str, Any] = {}
-        for stage in self.stages.values():
-            found |= flat(stage.params.get(str(paths.PARAMS), {}))
-        return found
-
-    @property
     def inputs(self) -> dict[str, str]:
-        """Path and MD5 of all files that stages depend on."""
         return {file.path: file.md5 for stage in self.stages.values() for file in stage.deps}
 
     @property
     def outputs(self) -> dict[str, str]:
-        """Path and MD5 of all files and folders that stages wrote."""
         return {file.path: file.md5 for stage in self.stages.values() for file in stage.outs}
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """As in {"train_hidden.units": 1000}."""
+        groups = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
+        return {key: value for group in groups for key, value in flat(group).items()}
+
+    @property
     def made_from(self) -> dict[str, Any]:
-        """All parameters, and path and MD5 of the code and data that no stage wrote."""
-        outputs = self.outputs
-        files = {path: md5 for path, md5 in self.inputs.items() if path not in outputs}
-        return self.parameters | files
+        """The parameters, and the code and data that no stage wrote."""
+        return self.parameters | {
+            path: md5 for path, md5 in self.inputs.items() if path not in self.outputs
+        }
 
     @property
     def models(self) -> list[str]:
         """The names of the trained models; if there are evaluate.models, those, in that order."""
-        stages = [name for name in self.stages if re.fullmatch("train_[a-z][a-z0-9_]*", name)]
-        names = [name.removeprefix("train_") for name in stages]
+        names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
         trained = [name for name in names if str(paths.model(name)) in self.outputs]
         listed = self.parameters.get("evaluate.models")
         return [name for name in listed if name in trained] if listed else trained
 
     def only(self, *stages: str) -> "Lock":
-        """What it says of some stages."""
+        """A part of it."""
         return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
 
 
-class Scores(BaseModel):
-    """The metrics of a model for some images; without images, none."""
+class Scores(BaseModel, extra="allow"):
+    """The metrics of a model for some images; none without images."""
 
-    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, FiniteFloat]
-    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    accuracy: float | None = Field(None, ge=0, le=1)
+
+
+METRICS = TypeAdapter(dict[str, Scores]).validate_json
 
 
 class Settings(NamedTuple):
@@ -138,31 +137,33 @@ def find(name: str) -> Revision:
     # Through its input, since a name may look like an option.
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
-    commits = [match[1]] if match else [sha for sha, run in experiments() if run == name]
+    commits = (
+        [match[1]] if match else [sha for sha, run in references(EXPERIMENTS, 4) if run == name]
+    )
     if len(commits) > 1:
         raise UserError(f"{name!r}: several experiments have that name")
     if not commits:
-        remote = git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/remotes/*/{name}")
-        hint = f"; did you mean {remote.splitlines()[0]}?" if remote else ""
+        hint = "".join(
+            f"; did you mean {found}?" for _, found in references(f"remotes/*/{name}", 2)
+        )
         raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     date = git("show", "--no-patch", "--format=%cI", commits[0]).strip()
     return Revision(name, commits[0], datetime.fromisoformat(date))
 
 
-def experiments() -> list[tuple[str, str]]:
-    """Commit and name of all experiments."""
-    # refs/exps/12/34.../name, where 1234... is the commit that it was run on.
-    listed = git("for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/*/*/*")
-    return [(line[:40], line[41:]) for line in listed.splitlines()]
+def references(pattern: str, skip: int = 2) -> list[tuple[str, str]]:
+    """Commits and names of the Git references refs/`pattern`, without their first `skip` parts."""
+    listed = git(
+        "for-each-ref", f"--format=%(objectname) %(refname:lstrip={skip})", f"refs/{pattern}"
+    )
+    return [(line[:40], line[41:]) for line in listed.splitlines() if not line.endswith("/HEAD")]
 
 
 def tips() -> dict[str, str]:
     """The commits of branches, tags and experiments, with a name each."""
-    patterns = ("refs/heads", "refs/tags", "refs/remotes")
-    listed = git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", *patterns)
-    named = [(line[:40], line[41:]) for line in listed.splitlines() if not line.endswith("/HEAD")]
     names: dict[str, str] = {}
-    for commit, name in [*named, *experiments()]:
+    branches = [found for kind in ("heads", "tags", "remotes") for found in references(kind)]
+    for commit, name in [*branches, *references(EXPERIMENTS, 4)]:
         names.setdefault(commit, name)
     return names
 
@@ -177,8 +178,9 @@ def git(*arguments: str, stdin: str = "") -> str:
         check=False,
     )
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise UserError(reason or f"git {arguments[0]} failed")
+        raise UserError(
+            done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed"
+        )
     return done.stdout.decode(errors="surrogateescape")
 
 
@@ -219,11 +221,12 @@ def refuse_conflicts() -> None:
 
 @functools.cache
 def read(revision: Revision, path: Path) -> bytes:
-    """A file that Git or DVC tracks, with the MD5 that dvc.lock or a folder in it has.
+    """A file that Git or DVC tracks, with the MD5 that dvc.lock, or a folder in it, has for it.
 
     Raises AbsentError if there is no such file, and UserError if its content is another one.
     """
-    if revision.name == WORKSPACE:
+    here = revision.name == WORKSPACE
+    if here:
         refuse_conflicts()
     tree, folder = _tree(revision)
     name = f"{folder}{path}"
@@ -244,16 +247,16 @@ def read(revision: Revision, path: Path) -> bytes:
         md5 = md5 if path == LOCK else lock(revision).outputs.get(str(path), md5)
         if md5 in (None, _md5(content)):
             return content
-        if revision.name == WORKSPACE:
+        if here:
             raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")
         raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
-    switch = "" if revision.name == WORKSPACE else f"git switch --detach {revision.commit[:7]} && "
+    switch = "" if here else f"git switch --detach {revision.commit[:7]} && "
     raise AbsentError(f"{revision.name}: no {path} ({reason}); to make it: {switch}dvc repro")
 
 
 @functools.cache
 def _tree(revision: Revision) -> tuple[DVCFileSystem, str]:
-    """The files of a revision, and the folder among them that is the project's."""
+    """The files of a revision, and the project's folder among them."""
     if revision.name == WORKSPACE:
         return DVCFileSystem(), ""
     tree = DVCFileSystem(rev=revision.commit, subrepos=True)
@@ -280,14 +283,10 @@ def models(revision: Revision) -> dict[str, bytes]:
 def dataset(revision: Revision) -> DataSet:
     """The revision's data set. Before labels had names, they were 0 to 9."""
     if str(paths.DATASET) not in lock(revision).outputs:
-        return DataSet(lock(revision).parameters["prepare.dataset"], tuple("0123456789"))
+        name = shown(lock(revision).parameters.get("prepare.dataset"))
+        return DataSet(name, tuple("0123456789"))
     source = f"{revision.name}: {paths.DATASET}"
     return parse(TypeAdapter(DataSet).validate_json, read(revision, paths.DATASET), source)
-
-
-def parse_metrics(content: bytes, source: str) -> dict[str, Scores]:
-    """The content of a metrics/NAME.json. Raises UserError, which names `source`, if it is none."""
-    return parse(TypeAdapter(dict[str, Scores]).validate_json, content, source)
 
 
 def in_workspace(lock: Lock) -> dict[str, Any]:
@@ -297,23 +296,23 @@ def in_workspace(lock: Lock) -> dict[str, Any]:
     """
     refuse_conflicts()
     groups = {key.partition(".")[0] for key in lock.parameters}
-    values = {key: item for key, item in params.read().items() if key in groups}
-    files = {path: md5 for path, md5 in lock.made_from.items() if path in lock.inputs}
-    for path in map(Path, files):
-        if path.is_file() or path.suffix == ".py":
-            files[str(path)] = _md5(path.read_bytes()) if path.is_file() else ""
-    return flat(values) | files
+    now = flat({name: group for name, group in params.read().items() if name in groups})
+    for name in lock.made_from.keys() & lock.inputs.keys():
+        path = Path(name)
+        kept = "" if path.suffix == ".py" else lock.inputs[name]
+        now[name] = _md5(path.read_bytes()) if path.is_file() else kept
+    return now
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """The parameters and files whose values differ, with both; "none": it has none."""
     keys = dict.fromkeys([*old, *new])
     texts = {key: (shown(old.get(key, "none")), shown(new.get(key, "none"))) for key in keys}
-    return {key: (before, after) for key, (before, after) in texts.items() if before != after}
+    return {key: pair for key, pair in texts.items() if pair[0] != pair[1]}
 
 
 def shown(value: Any) -> str:
-    """A parameter as params.yaml has it. (To PyYAML, 1e-05 is a text, so compare only these.)"""
+    """A parameter as in params.yaml. (Compare only these: to PyYAML, 1e-05 is a text.)"""
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
@@ -343,11 +342,10 @@ def runs() -> tuple[list[Model], list[str]]:
     first counts.
     """
     commits = tips()
-    changes = git(
-        *("log", "--full-history", "--format=%H", "--branches", "--tags", "--remotes"),
-        *("--glob=refs/exps", "HEAD", "--", str(LOCK), f":(top){LOCK}"),
-    )
-    for commit in changes.splitlines():
+    changed = ("log", "--full-history", "--format=%H", "--branches", "--tags", "--remotes")
+    for commit in git(
+        *changed, "--glob=refs/exps", "HEAD", "--", str(LOCK), f":(top){LOCK}"
+    ).split():
         commits.setdefault(commit, commit[:7])
     trained, unfit = [], []
     locks = blobs([(commit, LOCK) for commit in commits])
@@ -362,18 +360,18 @@ def runs() -> tuple[list[Model], list[str]]:
     metrics = blobs([(commit, paths.metrics(name)) for commit, _, _, name in trained])
     for (_, run, found, name), content in zip(trained, metrics, strict=True):
         try:
-            trained_model = model(found, name, run, content)
+            this = model(found, name, run, content)
         except UserError:
             unfit.append(run)
             continue
-        if trained_model.md5 not in md5s:
-            md5s.add(trained_model.md5)
-            models.setdefault((trained_model.settings, trained_model.seeds), trained_model)
+        if this.md5 not in md5s:
+            md5s.add(this.md5)
+            models.setdefault((this.settings, this.seeds), this)
     return list(models.values()), list(dict.fromkeys(unfit))
 
 
 def blobs(wanted: Sequence[tuple[str, Path]]) -> list[bytes]:
-    """The contents of files in commits, which Git tracks; b"" where there is none.
+    """The contents of files that Git tracks, by commit and path; b"" where there is none.
 
     A commit before the project was moved into a folder has its files in Git's top folder.
     """
@@ -392,7 +390,6 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
 
     Raises UserError if they do not fit this pipeline.
     """
-    scores = parse_metrics(metrics, f"{run}: {paths.metrics(name)}")
     used = lock.only("prepare", f"train_{name}")
     made_from = {key: shown(value) for key, value in used.made_from.items()}
     data, hyperparameters = (
@@ -404,10 +401,11 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
         for group in ("prepare.", f"train_{name}.")
     )
     code = sorted(item for item in made_from.items() if item[0].endswith(".py"))
+    scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
     try:
         seeds = data.pop(SEED), hyperparameters.pop(SEED)
         data["md5"] = made_from[str(paths.raw(data["dataset"]))][:8]
-        validation, test = (scores[split].accuracy for split in ("validation", "test"))
+        validation, test = scores["validation"].accuracy, scores["test"].accuracy
     except KeyError as error:
         raise UserError(f"{run}: made by another pipeline, without {error}") from None
     if test is None:
@@ -418,5 +416,4 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
         tuple(sorted(hyperparameters.items())),
         hashlib.sha256(repr(code).encode()).hexdigest(),
     )
-    md5 = used.outputs[str(paths.model(name))]
-    return Model(settings, seeds, md5, run, validation, test)
+    return Model(settings, seeds, used.outputs[str(paths.model(name))], run, validation, test)

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ def html(first: Revision, second: Revision) -> str:
         metrics=_rows(*map(_metrics, sides)),
         disagreements=_disagreements(compared, second, warnings),
         labels=datasets[1].labels,
-        charts=_charts(names, warnings),
+        charts=list(_charts(names, warnings)),
         figures=_figures(*sides),
         warnings=list(dict.fromkeys(warnings)),
     )
@@ -127,7 +127,7 @@ def _metrics(side: Side) -> dict[str, float]:
     for model in history.lock(side.revision).models:
         path = paths.metrics(model)
         if path in side.files:
-            parsed = history.parse_metrics(side.files[path], f"{name}: {path}")
+            parsed = history.parse(history.METRICS, side.files[path], f"{name}: {path}")
             for split, scores in parsed.items():
                 found |= {f"{model} {split} {key}": value for key, value in scores}
     if paths.DETAILS in side.files:
@@ -188,7 +188,7 @@ def _png(image: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _charts(names: list[str], warnings: list[str]) -> list[Any]:
+def _charts(names: list[str], warnings: list[str]) -> Iterator[Any]:
     """What `dvc plots diff` draws, with the revisions in the order of the page."""
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -197,28 +197,11 @@ def _charts(names: list[str], warnings: list[str]) -> list[Any]:
     plots = json.loads(done.stdout)
     for error in plots.get("errors", []):
         warnings.append(f"{error['rev']}: no chart of {error.get('source') or error['msg']}")
-    return [
-        _ordered(plot["content"], names)
-        for found in plots.get("data", {}).values()
-        for plot in found
-        if plot["type"] == "vega" and plot["content"]
-    ]
-
-
-def _ordered(spec: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """A chart whose legend and data have the revisions in the order of `names`."""
-    spec["data"]["values"].sort(key=lambda value: names.index(value["rev"]))
-
-    def reorder(part: Any) -> Any:
-        if isinstance(part, list):
-            return [reorder(item) for item in part]
-        if not isinstance(part, dict):
-            return part
-        if set(part.get("domain", [])) == set(names):
-            return part | {"domain": names}
-        return {key: reorder(item) for key, item in part.items()}
-
-    return {key: item if key == "data" else reorder(item) for key, item in spec.items()}
+    for plot in (plot for found in plots.get("data", {}).values() for plot in found):
+        if plot["type"] == "vega" and plot["content"]:
+            # The order of the revisions in a legend.
+            text = json.dumps(plot["content"])
+            yield json.loads(text.replace(json.dumps(names[::-1]), json.dumps(names)))
 
 
 def _figures(first: Side, second: Side) -> list[tuple[str, bytes | None, bytes | None]]:

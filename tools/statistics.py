@@ -20,15 +20,15 @@ MIN_SEEDS = 3
 MIN_SHOWN_P = 1e-6
 
 
-class SeedComparison(NamedTuple):
-    """How the mean accuracies of two settings differ, each trained with several seeds."""
+class Difference(NamedTuple):
+    """How much more accurate the second is, and how likely that is chance."""
 
     gain: float
     ci95: tuple[float, float]
     p: float
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
+def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
     """Compare the means of two samples of at least two values, whose variances may differ.
 
     Welch's t-test and interval. Source: Welch, Biometrika 34 (1947) 28-35. If no value differs
@@ -40,17 +40,17 @@ def welch(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
     squares = [statistics.variance(sample) / len(sample) for sample in (first, second)]
     error = math.sqrt(sum(squares))
     if error == 0:
-        return SeedComparison(gain, (-1.0, 1.0), 1.0)
+        return Difference(gain, (-1.0, 1.0), 1.0)
     freedom = sum(squares) ** 2 / sum(
         square**2 / (len(sample) - 1)
         for square, sample in zip(squares, (first, second), strict=True)
     )
     margin = float(stdtrit(freedom, 0.975)) * error
     p = 2 * float(stdtr(freedom, -abs(gain) / error))
-    return SeedComparison(gain, (gain - margin, gain + margin), p)
+    return Difference(gain, (gain - margin, gain + margin), p)
 
 
-def verdict(result: Pairs | SeedComparison, first: str, second: str, compared: str) -> str:
+def verdict(result: Pairs | Difference, first: str, second: str, compared: str) -> str:
     """The conclusion; `first` and `second` name the two, `compared` is "models" or "settings"."""
     if result.gain == 0:
         return "no clear difference: the accuracies are equal"
@@ -83,7 +83,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def difference(result: Pairs | SeedComparison) -> str:
+def difference(result: Pairs | Difference) -> str:
     """The gain with its interval, in percentage points."""
     # Adding 0 takes the sign from what rounds to 0.
     gain, low, high = (f"{round(100 * share, 2) + 0:+.2f}" for share in (result.gain, *result.ci95))
