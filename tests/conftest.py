@@ -1,12 +1,13 @@
-"""What the tests share: working copies of the repository to run the real pipeline in."""
+"""Working copies of the repository, in which the tests run the real pipeline."""
 
 import fcntl
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,40 +19,18 @@ import yaml
 from playwright.sync_api import Browser, expect, sync_playwright
 from ruamel.yaml import YAML
 
-from digits import datasets, files, paths, runtime
-from tests import preloaded
+from digits import runtime
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
-
-# Where the tests run in the background, these are ignored, and would be by all that they start.
-for number in (signal.SIGINT, signal.SIGHUP):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.SIG_DFL)
+# Tests that run in the background would ignore Ctrl-C, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-# Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.
-COUNT_LINES = {
-    name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
-}
-# Settings of whoever runs the tests, `make test` among them.
-SET_BY_OTHERS = (
-    "AWS_",
-    "COVERAGE_",
-    "DVC_",
-    "GIT_",
-    "KERAS_",
-    "MAKE",
-    "MFLAGS",
-    "TF_",
-    "XDG_",
-    "XLA_",
-)
-RUN_CHANGES = ("params.yaml", "dvc.lock")
-# 1,500 training and 300 test images: enough to learn something in a second.
-SMALL_TRAIN, SMALL_TEST = 1500, 300
 STAGES = ["prepare", "train_linear", "train_hidden", "evaluate"]
+# Enough of MNIST to learn something in a second.
+SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
 SMALL = {
     "prepare.dataset": "small",
     "prepare.validation_size": 300,
@@ -60,11 +39,16 @@ SMALL = {
     "train_hidden.units": 32,
 }
 WIDE = 48
+NOWHERE = "http://127.0.0.1:9"
+# Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.
+COUNT_LINES = {
+    name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
+}
 ONE_HOUR_MS = 3_600_000
 
 
 class Workspace:
-    """A copy of the repository, committed to a Git repository of its own, with its own home."""
+    """A copy of the repository, in a Git repository and with a home folder of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,19 +56,14 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """An empty home, only this machine in reach, this interpreter and its programs first."""
+        """Nothing of whoever runs the tests but the programs; no network but this machine."""
         self.home.mkdir(exist_ok=True)
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(SET_BY_OTHERS)
-        }
-        nowhere = "http://127.0.0.1:9"
-        return kept | {
+        return {
             "HOME": str(self.home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
-            "http_proxy": nowhere,
-            "https_proxy": nowhere,
-            # What a test serves itself is within reach.
+            "http_proxy": NOWHERE,
+            "https_proxy": NOWHERE,
             "no_proxy": "127.0.0.1,localhost",
             "GIT_AUTHOR_NAME": "Tester",
             "GIT_AUTHOR_EMAIL": "tester@localhost",
@@ -97,7 +76,7 @@ class Workspace:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command here; fail unless it exits with `status` (None: any)."""
         done = subprocess.run(
-            [str(part) for part in command],
+            command,
             cwd=self.path,
             env=self.environment | (env or {}),
             text=True,
@@ -108,31 +87,27 @@ class Workspace:
         return done
 
     def run_module(
-        self, name: str, *arguments: str, status: int | None = 0, env: dict[str, str] | None = None
+        self, name: str, *arguments: str | Path, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """The same for `python -m NAME`, which is DVC or imports it."""
-        done = preloaded.run(name, arguments, self.path, self.environment | (env or {}))
-        assert status in (None, done.returncode), f"{done.args}\n{done.stdout}\n{done.stderr}"
-        return done
+        return self.run(sys.executable, "-m", name, *arguments, **options)
+
+    def dvc(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run_module("dvc", *arguments, **options)
 
     def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a stage; its lines are counted, unlike those of the stages that `dvc` runs."""
-        return self.run(sys.executable, "-m", f"stages.{name}", env=COUNT_LINES, **options)
+        """Run a stage; its lines are counted, unlike those of the stages that DVC runs."""
+        return self.run_module(f"stages.{name}", env=COUNT_LINES, **options)
 
-    def run_stages(
-        self, *names: str, before: Sequence[str] = (), env: dict[str, str] | None = None
-    ) -> None:
-        """Run stages in one process, so that TensorFlow is imported once."""
-        code = f"from stages import {', '.join(names)}\nfrom digits import files\n"
-        code += "".join(f"files.write_all({name}.main())\n" for name in names)
+    def run_stages(self, *before: str, env: dict[str, str]) -> None:
+        """Run all stages in one process, so that TensorFlow is imported once."""
+        code = f"from stages import {', '.join(STAGES)}\nfrom digits import files\n"
+        code += "".join(f"files.write_all({name}.main())\n" for name in STAGES)
         self.run(*before, sys.executable, "-c", code, env=env)
-
-    def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.run_module("dvc", *arguments, **options)
 
     def repro(self, *arguments: str) -> list[str]:
         """`dvc repro`; the stages that it ran."""
-        return stages_run(self.dvc("repro", *arguments).stdout)
+        lines = self.dvc("repro", *arguments).stdout.splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
     def make(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`make`, with the packages of the environment that runs the tests."""
@@ -140,23 +115,24 @@ class Workspace:
         return self.run("make", *done, *arguments, **options)
 
     @contextmanager
-    def start(self, *command: str) -> Iterator[subprocess.Popen[str]]:
-        """A command in a process group of its own, as a shell starts it; all killed at the end."""
-        process = subprocess.Popen(
+    def start(
+        self, *command: str, env: dict[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A running command, in a process group as in a shell; all of it is killed at the end."""
+        with subprocess.Popen(
             command,
             cwd=self.path,
-            env=self.environment,
+            env=self.environment | (env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        ) as process:
+            try:
+                yield process
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def set_params(self, **changes: Any) -> None:
         """Change values in params.yaml, as in set_params(**{"prepare.seed": 2})."""
@@ -178,6 +154,11 @@ class Workspace:
         self.run("git", "clone", "--quiet", self.path, path)
         return Workspace(path)
 
+    def copy(self, folder: Path) -> "Workspace":
+        """The same workspace, cache included, in a new folder."""
+        shutil.copytree(self.path, folder / "digits", symlinks=True)
+        return Workspace(folder / "digits")
+
     def lock(self) -> dict[str, Any]:
         """dvc.lock's stages."""
         stages: dict[str, Any] = yaml.safe_load((self.path / "dvc.lock").read_text())["stages"]
@@ -185,33 +166,14 @@ class Workspace:
 
     def outputs(self) -> dict[str, bytes]:
         """Every file that the stages write, by its path."""
-        paths = [out["path"] for stage in self.lock().values() for out in stage["outs"]]
-        return {path: (self.path / path).read_bytes() for path in paths}
+        outs = [self.path / out["path"] for stage in self.lock().values() for out in stage["outs"]]
+        files = [file for out in outs for file in (out.iterdir() if out.is_dir() else [out])]
+        return {str(file.relative_to(self.path)): file.read_bytes() for file in files}
 
-    def written(self) -> dict[str, tuple[int, int]]:
-        """What tells whether one of the stages' files has been written, even with the same bytes.
-
-        A temporary file that was left there counts.
-        """
-        status = {
-            path: path.stat()
-            for folder in ("data", "models", "metrics")
-            for path in (self.path / folder).rglob("*")
-            if path.is_file()
-        }
-        return {str(path): (s.st_ino, s.st_mtime_ns) for path, s in status.items()}
-
-    def copy(self, folder: Path) -> "Workspace":
-        """The same workspace, cache included, in a new folder."""
-        target = folder / "digits"
-        shutil.copytree(self.path, target, symlinks=True)
-        return Workspace(target)
-
-
-def stages_run(output: str) -> list[str]:
-    """The stages that DVC ran, from what it printed."""
-    lines = output.splitlines()
-    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+    def written(self) -> dict[Path, int]:
+        """When each file of the stages, a temporary one included, was written."""
+        folders = (self.path / name for name in ("data", "models", "metrics"))
+        return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="session")
@@ -227,6 +189,15 @@ def committed(name: str) -> bytes:
     ).stdout
 
 
+def cut_from_mnist(start: int = 0) -> bytes:
+    """A small data set: images of MNIST from number `start` on."""
+    file = io.BytesIO()
+    with np.load(ROOT / "data/raw/mnist.npz") as mnist:
+        arrays = {name: mnist[name][start : start + n] for name, n in SMALL_SIZES.items()}
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
     """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed.
@@ -240,30 +211,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
         check=True,
         text=True,
     ).stdout
-    files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
     def make() -> Workspace:
         workspace = Workspace(tmp_path_factory.mktemp("clone") / "digits")
-        for name in files:
+        for name in listed.rstrip("\0").split("\0"):
             target = workspace.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            if name in RUN_CHANGES or name.startswith("metrics/"):
+            if name.startswith(("params.yaml", "dvc.lock", "metrics/")):
                 target.write_bytes(committed(name))
-            else:
+            # What was deleted is still listed.
+            elif (ROOT / name).is_file():
                 shutil.copy2(ROOT / name, target)
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
         workspace.commit("The repository as it is")
         return workspace
 
     return make
-
-
-def cut_from_mnist(start: int = 0) -> bytes:
-    """A data set of 1,500 training and 300 test images of MNIST, from number `start` on."""
-    mnist = np.load(ROOT / paths.raw("mnist"))
-    counts = (SMALL_TRAIN, SMALL_TRAIN, SMALL_TEST, SMALL_TEST)
-    names = zip(datasets.Digits._fields, counts, strict=True)
-    return files.array_bytes({name: mnist[name][start : start + n] for name, n in names})
 
 
 MakeOnce = Callable[[str, Callable[[], Workspace]], Workspace]
@@ -293,36 +256,27 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
 def small_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
-    The branch `wide`, also stored as an experiment, has WIDE hidden units. Shared: change only a
-    copy of it.
+    The branch and experiment `wide` has WIDE hidden units. Shared: change only a copy of it.
     """
-    return once("small", lambda: run_small_pipeline(checkout()))
 
+    def make() -> Workspace:
+        workspace = checkout()
+        (workspace.path / "data/raw/small.npz").write_bytes(cut_from_mnist())
+        workspace.dvc("add", "--quiet", "data/raw/small.npz")
+        workspace.set_params(**SMALL)
+        done = workspace.dvc("repro", env=COUNT_LINES)
+        # What it printed, for the tests: outside the repository.
+        (workspace.path.parent / "stdout").write_text(done.stdout)
+        (workspace.path.parent / "stderr").write_text(done.stderr)
+        workspace.commit("Train on the small data set")
 
-def run_small_pipeline(workspace: Workspace) -> Workspace:
-    """Train on a data set as docs/data.md shows it; on the branch `wide`, train another model."""
-    raw = str(paths.raw("small"))
-    (workspace.path / raw).write_bytes(cut_from_mnist())
-    workspace.dvc("add", "--quiet", raw)
-    settings = [f"--set-param={name}={value}" for name, value in SMALL.items()]
-    done = workspace.dvc("exp", "run", *settings, env=COUNT_LINES)
-    assert stages_run(done.stdout) == STAGES
-    workspace.commit("Train on the small data set")
-    # What it printed, for the tests: outside the repository.
-    (workspace.path.parent / "stdout").write_text(done.stdout)
-    (workspace.path.parent / "stderr").write_text(done.stderr)
+        workspace.dvc("exp", "run", "--name", "wide", "-S", f"train_hidden.units={WIDE}")
+        workspace.dvc("exp", "branch", "wide", "wide")
+        workspace.run("git", "restore", ".")
+        workspace.dvc("checkout", "--quiet")
+        return workspace
 
-    base = workspace.run("git", "rev-parse", "HEAD").stdout.strip()
-    workspace.run("git", "switch", "--quiet", "--create", "wide")
-    workspace.set_params(**{"train_hidden.units": WIDE})
-    workspace.run_stages("train_hidden", "evaluate")
-    workspace.dvc("commit", "--force", "--quiet")
-    workspace.commit("Train a wider hidden layer")
-    # As DVC stores the experiment `wide` of that commit.
-    workspace.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/wide", "wide")
-    workspace.run("git", "switch", "--quiet", "main")
-    workspace.dvc("checkout", "--quiet")
-    return workspace
+    return once("small", make)
 
 
 @pytest.fixture
@@ -344,20 +298,14 @@ def shared(small: Workspace) -> Workspace:
 
 @pytest.fixture(scope="session")
 def mnist_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
-    """A finished run on MNIST with the default parameters. Shared: change only a copy of it.
+    """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
 
-    It takes from this checkout's cache what `make` has run there.
-    """
-
-    def run() -> Workspace:
+    def make() -> Workspace:
         workspace = checkout()
-        cache = ROOT / ".dvc/cache"
-        if cache.is_dir():
-            shutil.copytree(cache, workspace.path / ".dvc/cache")
         workspace.repro()
         return workspace
 
-    return once("mnist", run)
+    return once("mnist", make)
 
 
 @pytest.fixture(scope="session")

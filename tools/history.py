@@ -335,13 +335,14 @@ def flat(groups: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def runs() -> tuple[list[Model], list[str]]:
-    """The models of all finished runs, and the names of runs that do not fit this pipeline.
+    """The models of all finished runs, and the branches, tags and experiments that do not fit.
 
     Each model is there once, whatever number of runs it was part of; those of branches come first.
     Of several with the same settings and seeds, which differ where runtime.portable was false, the
     first counts.
     """
-    commits = tips()
+    named = tips()
+    commits = dict(named)
     changed = ("log", "--full-history", "--format=%H", "--branches", "--tags", "--remotes")
     for commit in git(
         *changed, "--glob=refs/exps", "HEAD", "--", str(LOCK), f":(top){LOCK}"
@@ -367,7 +368,7 @@ def runs() -> tuple[list[Model], list[str]]:
         if this.md5 not in md5s:
             md5s.add(this.md5)
             models.setdefault((this.settings, this.seeds), this)
-    return list(models.values()), list(dict.fromkeys(unfit))
+    return list(models.values()), [run for run in named.values() if run in unfit]
 
 
 def blobs(wanted: Sequence[tuple[str, Path]]) -> list[bytes]:
