@@ -95,14 +95,17 @@ def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
 
 
 def _predictions(revision: Revision, name: str) -> np.ndarray:
-    """The columns of metrics/predictions/NAME.csv, float64 (4, n)."""
     path = paths.predictions(name)
-    source = f"{revision.name}: {path}"
-    lines = history.read(revision, path).decode(errors="replace").splitlines()
-    rows = history.parse(PREDICTIONS, list(csv.DictReader(lines)), source)
-    if not rows or [row.index for row in rows] != list(range(len(rows))):
+    return parse_predictions(history.read(revision, path), f"{revision.name}: {path}")
+
+
+def parse_predictions(content: bytes, source: str) -> np.ndarray:
+    """The columns of metrics/predictions/NAME.csv, float64 (4, n). Raises UserError."""
+    rows = list(csv.DictReader(content.decode(errors="replace").splitlines()))
+    found = history.parse(PREDICTIONS, rows, source)
+    if not found or [row.index for row in found] != list(range(len(found))):
         raise UserError(f"{source}: the index does not count the rows from 0")
-    return np.array([(row.index, row.label, row.prediction, row.confidence) for row in rows]).T
+    return np.array([(row.index, row.label, row.prediction, row.confidence) for row in found]).T
 
 
 def _test_images(lock: Lock) -> set[str]:
