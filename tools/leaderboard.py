@@ -5,9 +5,8 @@ Models whose settings differ in the seeds alone share a row.
 """
 
 import statistics
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import tabulate
 
@@ -34,78 +33,67 @@ tabulate.MIN_PADDING = 0
 QUEUE = Path(".dvc/tmp/exps/celery")
 
 
-class Row(NamedTuple):
-    """Settings, and the models that were trained with them, one for each seed."""
-
-    settings: Settings
-    models: list[Model]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """On the validation images."""
-        return [model.validation for model in self.models if model.validation is not None]
-
-
 def leaderboard(models: Iterable[Model]) -> list[str]:
     """A table for each set of validation images; only within one are accuracies comparable.
 
     Raises UserError if nothing has been validated.
     """
-    groups: dict[Settings, Row] = {}
+    rows: dict[Settings, list[Model]] = {}
     for model in models:
         if model.validation is not None:
-            groups.setdefault(model.settings, Row(model.settings, [])).models.append(model)
-    if not groups:
+            rows.setdefault(model.settings, []).append(model)
+    if not rows:
         raise UserError(
             "no run here has a validation accuracy: run `dvc repro` or `dvc exp run`, with "
             "prepare.validation_size above 0"
         )
     text = []
-    for data in dict.fromkeys(settings.data for settings in groups):
-        rows = [row for row in groups.values() if row.settings.data == data]
-        rows.sort(key=lambda row: -statistics.mean(row.accuracies))
-        common = set.intersection(*(set(row.settings.hyperparameters) for row in rows))
+    for data in dict.fromkeys(settings.data for settings in rows):
+        table = {settings: rows[settings] for settings in rows if settings.data == data}
+        common = set.intersection(*(set(settings.hyperparameters) for settings in table))
         title = [f"{key} {shorten(value, MAX_CELL)}" for key, value in (*data, *sorted(common))]
-        text += [f"Validation accuracy, {', '.join(title)}", "", *_table(rows, common), ""]
+        text += [f"Validation accuracy, {', '.join(title)}", "", *_table(table, common), ""]
     return [*text, LEGEND]
 
 
 def vs_best(samples: Sequence[Sequence[float]]) -> list[str]:
     """How each sample of accuracies compares with the first, which has the best mean."""
     best, *others = samples
-    tested = [min(len(best), len(other)) >= MIN_SEEDS for other in others]
-    p_values = [
-        welch(best, other).p for other, enough in zip(others, tested, strict=True) if enough
-    ]
-    corrected = iter(holm(p_values))
+    enough = [min(len(best), len(other)) >= MIN_SEEDS for other in others]
+    tested = [other for other, many in zip(others, enough, strict=True) if many]
+    p_values = iter(holm([welch(best, other).p for other in tested]))
     return [
         BEST,
         *(
-            TOO_FEW if not enough else WORSE if next(corrected) < SIGNIFICANCE else UNCLEAR
-            for enough in tested
+            TOO_FEW if not many else WORSE if next(p_values) < SIGNIFICANCE else UNCLEAR
+            for many in enough
         ),
     ]
 
 
-def _table(rows: Sequence[Row], common: Container[tuple[str, str]]) -> list[str]:
+def _table(rows: Mapping[Settings, list[Model]], common: Container[tuple[str, str]]) -> list[str]:
     """The lines of a table, without the hyperparameters that all rows have in common."""
-    items = (item for row in rows for item in row.settings.hyperparameters)
+    items = (item for settings in rows for item in settings.hyperparameters)
     keys = dict.fromkeys(key for key, value in items if (key, value) not in common)
     # Code is named only where it tells models apart.
-    names = {row.settings.model for row in rows}
-    one_code = len({(row.settings.model, row.settings.code) for row in rows}) == len(names)
+    one_code = len({(row.model, row.code) for row in rows}) == len({row.model for row in rows})
+    ranked = []
+    for settings, models in rows.items():
+        accuracies = [model.validation or 0.0 for model in models]
+        ranked.append((statistics.mean(accuracies), accuracies, settings, models))
+    ranked.sort(key=lambda row: -row[0])
     table = [["model", *keys, "accuracy", "std", "seeds", "vs. best", "best run"]]
-    for row, mark in zip(rows, vs_best([row.accuracies for row in rows]), strict=True):
-        name, _, hyperparameters, code = row.settings
+    for row, mark in zip(ranked, vs_best([row[1] for row in ranked]), strict=True):
+        mean, accuracies, (name, _, hyperparameters, code), models = row
         table.append(
             [
                 name if one_code else f"{name}, code {code[:4]}",
                 *(dict(hyperparameters).get(key, NOTHING) for key in keys),
-                f"{statistics.mean(row.accuracies):.4f}",
-                f"{statistics.stdev(row.accuracies):.4f}" if len(row.models) > 1 else NOTHING,
-                str(len(row.models)),
+                f"{mean:.4f}",
+                f"{statistics.stdev(accuracies):.4f}" if len(accuracies) > 1 else NOTHING,
+                str(len(accuracies)),
                 mark,
-                max(row.models, key=lambda model: model.validation or 0).run,
+                models[accuracies.index(max(accuracies))].run,
             ]
         )
     alignment = ["left", *["right"] * (len(table[0]) - 3), "left", "left"]

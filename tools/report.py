@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -32,13 +32,6 @@ PAGE = Path("report/index.html")
 METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
 MAX_CELL = 40
-
-
-class Side(NamedTuple):
-    """A revision, and its files in metrics/: predictions, metrics, figures."""
-
-    revision: Revision
-    files: dict[Path, bytes]
 
 
 class Detail(Scores):
@@ -64,7 +57,7 @@ def html(first: Revision, second: Revision) -> str:
     both, names = (first, second), [first.name, second.name]
     changes = [(revision.name, history.unrun(revision)) for revision in both]
     warnings = [f"{name}: changed since its run: {changed}" for name, changed in changes if changed]
-    sides = [_side(revision, warnings) for revision in both]
+    old, new = (_files(revision, warnings) for revision in both)
     compared, verdicts, commands = _compare(first, second)
     datasets = list(map(history.dataset, both))
     environment = jinja2.Environment(
@@ -84,26 +77,28 @@ def html(first: Revision, second: Revision) -> str:
             ("data set", *(dataset.name for dataset in datasets)),
         ],
         parameters=_rows(*(history.lock(revision).parameters for revision in both)),
-        metrics=_rows(*map(_metrics, sides)),
+        metrics=_rows(_metrics(first, old), _metrics(second, new)),
         disagreements=_disagreements(compared, second, warnings),
         labels=datasets[1].labels,
         charts=list(_charts(names, warnings)),
-        figures=_figures(*sides),
+        figures=[
+            (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
+        ],
         warnings=list(dict.fromkeys(warnings)),
     )
 
 
-def _side(revision: Revision, warnings: list[str]) -> Side:
-    """A revision; what cannot be read is a warning."""
+def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
+    """What a run wrote to metrics/; what cannot be read is a warning."""
     found = {}
-    for output in history.lock(revision).outputs:
-        if Path(output).is_relative_to(METRICS):
+    for output in map(Path, history.lock(revision).outputs):
+        if output.is_relative_to(METRICS):
             try:
-                for path in history.files(revision, Path(output)):
+                for path in history.files(revision, output):
                     found[path] = history.read(revision, path)
             except AbsentError as error:
                 warnings.append(str(error))
-    return Side(revision, found)
+    return found
 
 
 def _compare(
@@ -120,21 +115,20 @@ def _compare(
         return {}, [str(error)], []
 
 
-def _metrics(side: Side) -> dict[str, float]:
+def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, float]:
     """All metrics, as in {"hidden test accuracy": 0.9784}."""
     found: dict[str, Any] = {}
-    name = side.revision.name
-    for model in history.lock(side.revision).models:
+    for model in history.lock(revision).models:
         path = paths.metrics(model)
-        if path in side.files:
-            parsed = history.parse(history.METRICS, side.files[path], f"{name}: {path}")
-            for split, scores in parsed.items():
-                found |= {f"{model} {split} {key}": value for key, value in scores}
-    if paths.DETAILS in side.files:
-        details = history.parse(DETAILS, side.files[paths.DETAILS], f"{name}: {paths.DETAILS}")
-        for detail in details:
-            values = detail.model_dump(exclude={"model", "split"})
-            found |= {f"{detail.model} {detail.split} {key}": values[key] for key in values}
+        content = files.get(path, b"{}")
+        scores = history.parse(history.METRICS, content, f"{revision.name}: {path}")
+        found |= {
+            f"{model} {split} {key}": value for split in scores for key, value in scores[split]
+        }
+    content = files.get(paths.DETAILS, b"[]")
+    for detail in history.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
+        values = detail.model_dump(exclude={"model", "split"})
+        found |= {f"{detail.model} {detail.split} {key}": values[key] for key in values}
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -168,7 +162,7 @@ def _disagreements(
     except AbsentError as error:
         warnings.append(str(error))
         return []
-    found = []
+    found: list[dict[str, Any]] = []
     for model, (labels, old, new, confidence) in compared.items():
         images = formats.parse_arrays(content, str(paths.prepared("test")), ["images"])["images"]
         differing = np.flatnonzero(old != new)
@@ -202,15 +196,6 @@ def _charts(names: list[str], warnings: list[str]) -> Iterator[Any]:
             # The order of the revisions in a legend.
             text = json.dumps(plot["content"])
             yield json.loads(text.replace(json.dumps(names[::-1]), json.dumps(names)))
-
-
-def _figures(first: Side, second: Side) -> list[tuple[str, bytes | None, bytes | None]]:
-    """The names of all figures, and their content at either revision."""
-    return [
-        (path.name, first.files.get(path), second.files.get(path))
-        for path in first.files | second.files
-        if path.suffix == ".png"
-    ]
 
 
 if __name__ == "__main__":

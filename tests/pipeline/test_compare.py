@@ -344,11 +344,9 @@ def test_the_result(branched: Workspace, tmp_path: Path) -> None:
     assert lines[1].split()[:2] == ["linear", f"{test['accuracy']:.4f}"]
     assert lines[3].startswith("hidden vs. linear: ")
     assert lines[-1] == "figures: metrics/figures/; to compare: make compare REV=main"
-    workspace.run(
-        "bash",
-        "-c",
-        "git branch --list --format='%(refname:short)' | grep -v better | xargs git branch -D; git for-each-ref --format='delete %(refname)' refs/exps | git update-ref --stdin",
-    )
+    for reference in workspace.run("git", "for-each-ref", "--format=%(refname)").stdout.split():
+        if not reference.endswith("/better"):
+            workspace.run("git", "update-ref", "-d", reference)
     lines = workspace.run_module("tools.result").stdout.splitlines()
     assert lines[-1] == "figures: metrics/figures/"
     # As after Ctrl-C in evaluate.

@@ -217,5 +217,5 @@ def test_git_is_read_whatever_the_user_has_configured(commit: Callable[..., str]
 def test_a_branch_of_a_remote_is_proposed(commit: Callable[..., str]) -> None:
     head = commit()
     git("update-ref", "refs/remotes/origin/feature/half", head)
-    with pytest.raises(UserError, match="did you mean origin/feature/half?"):
+    with pytest.raises(UserError, match=r"did you mean origin/feature/half\?"):
         history.find("feature/half")
