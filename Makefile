@@ -23,7 +23,7 @@ override export NAME := $(value NAME)
 endif
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev result report summary compare leaderboard try notebook dataset push \
+.PHONY: run setup setup-dev result report compare leaderboard try notebook dataset push \
 	doctor test test-all check bench pictures lock clean help
 
 run: setup ## run the pipeline (the default) and show the result
@@ -62,9 +62,6 @@ result: setup ## show the result again
 
 report: setup ## compare with a revision, by default HEAD, on a page: make report REV=main
 	@python -m tools.report
-
-summary: setup ## the same in Markdown, without pictures: make summary REV=main
-	@python -m tools.report --markdown
 
 compare: setup ## do two revisions really differ? make compare REV=main [REV2=workspace]
 	@python -m tools.compare
