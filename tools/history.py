@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexDirError
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from digits import params, paths
@@ -225,8 +226,7 @@ def read(revision: Revision, path: Path) -> bytes:
 
     Raises AbsentError if there is no such file, and UserError if its content is another one.
     """
-    here = revision.name == WORKSPACE
-    if here:
+    if revision.name == WORKSPACE:
         refuse_conflicts()
     tree, folder = _tree(revision)
     name = f"{folder}{path}"
@@ -235,23 +235,27 @@ def read(revision: Revision, path: Path) -> bytes:
         # DVC's `cache=True` would keep what is damaged in the remote.
         with tree.open(name, "rb") as file:
             content: bytes = file.read()
-    except FileNotFoundError:
-        if not tree.exists(name):
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and not tree.exists(name):
             hint = "not run yet, or older than this pipeline"
             raise AbsentError(f"{revision.name}: has no {path}; {hint}") from None
-        reason = "neither here nor in the DVC remote"
-    except Exception as error:
-        # Each kind of remote raises others.
-        reason = redact(first_line(error))
-    else:
-        md5 = md5 if path == LOCK else lock(revision).outputs.get(str(path), md5)
-        if md5 in (None, _md5(content)):
-            return content
-        if here:
-            raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")
-        raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
-    switch = "" if here else f"git switch --detach {revision.commit[:7]} && "
-    raise AbsentError(f"{revision.name}: no {path} ({reason}); to make it: {switch}dvc repro")
+        raise _absent(revision, path, error) from None
+    md5 = md5 if path == LOCK else lock(revision).outputs.get(str(path), md5)
+    if md5 in (None, _md5(content)):
+        return content
+    if revision.name == WORKSPACE:
+        raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")
+    raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
+
+
+def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
+    """The error that says why DVC has not got a file or folder, and what makes it."""
+    # Each kind of remote raises others.
+    nowhere = isinstance(error, FileNotFoundError | DataIndexDirError)
+    reason = "neither here nor in the DVC remote" if nowhere else redact(first_line(error))
+    switch = "" if revision.name == WORKSPACE else f"git switch --detach {revision.commit[:7]} && "
+    remedy = f"to make it: {switch}dvc repro"
+    return AbsentError(f"{revision.name}: no {path} ({reason}); {remedy}")
 
 
 @functools.cache
@@ -269,10 +273,13 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def files(revision: Revision, folder: Path) -> list[Path]:
-    """All files in a folder that Git or DVC tracks."""
+def files(revision: Revision, output: str) -> list[Path]:
+    """The file that is an output of a stage, or all in that folder. Raises AbsentError."""
     tree, top = _tree(revision)
-    return [Path(name).relative_to(top) for name in sorted(tree.find(f"{top}{folder}"))]
+    try:
+        return [Path(name).relative_to(top) for name in sorted(tree.find(f"{top}{output}"))]
+    except DataIndexDirError as error:
+        raise _absent(revision, Path(output), error) from None
 
 
 def models(revision: Revision) -> dict[str, bytes]:

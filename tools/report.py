@@ -59,7 +59,7 @@ def html(first: Revision, second: Revision) -> str:
     warnings = [f"{name}: changed since its run: {changed}" for name, changed in changes if changed]
     old, new = (_files(revision, warnings) for revision in both)
     compared, verdicts, commands = _compare(first, second)
-    datasets = list(map(history.dataset, both))
+    parameters = [history.lock(revision).parameters for revision in both]
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -74,12 +74,11 @@ def html(first: Revision, second: Revision) -> str:
         more_seeds=compare.MORE_SEEDS,
         about=[
             ("commit", *map(compare.origin, both)),
-            ("data set", *(dataset.name for dataset in datasets)),
+            ("data set", *(_value(values.get("prepare.dataset")) for values in parameters)),
         ],
-        parameters=_rows(*(history.lock(revision).parameters for revision in both)),
+        parameters=_rows(*parameters),
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
         disagreements=_disagreements(compared, second, warnings),
-        labels=datasets[1].labels,
         charts=list(_charts(names, warnings)),
         figures=[
             (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
@@ -91,8 +90,8 @@ def html(first: Revision, second: Revision) -> str:
 def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
     """What a run wrote to metrics/; what cannot be read is a warning."""
     found = {}
-    for output in map(Path, history.lock(revision).outputs):
-        if output.is_relative_to(METRICS):
+    for output in history.lock(revision).outputs:
+        if Path(output).is_relative_to(METRICS):
             try:
                 for path in history.files(revision, output):
                     found[path] = history.read(revision, path)
@@ -159,16 +158,21 @@ def _disagreements(
     """
     try:
         content = history.read(second, paths.prepared("test")) if compared else b""
+        names = history.dataset(second).labels if compared else ()
     except AbsentError as error:
         warnings.append(str(error))
         return []
     found: list[dict[str, Any]] = []
     for model, (labels, old, new, confidence) in compared.items():
         images = formats.parse_arrays(content, str(paths.prepared("test")), ["images"])["images"]
-        differing = np.flatnonzero(old != new)
+        differing, columns = np.flatnonzero(old != new), (labels, old, new)
         shown = differing[np.argsort(-confidence[differing], kind="stable")][:MAX_DISAGREEMENTS]
         tiles = [
-            (row, _png(data.square(images[[row]])[0]), *map(int, (labels[row], old[row], new[row])))
+            (
+                row,
+                _png(data.square(images[[row]])[0]),
+                *(names[int(column[row])] for column in columns),
+            )
             for row in shown
         ]
         found.append({"model": model, "count": len(differing), "tiles": tiles})

@@ -22,7 +22,7 @@ def result() -> Iterator[str]:
     )
     test = [entry for entry in details if entry["split"] == "test"]
     names = [key for key in test[0] if key not in ("model", "split")]
-    title = f"{history.dataset(workspace).name}, test images"
+    title = f"{history.lock(workspace).parameters['prepare.dataset']}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
     header = [title, *(name.replace("_", " ") for name in names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
