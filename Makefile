@@ -23,7 +23,7 @@ $(foreach name,EXTRAS NAME OUT REV REV2,$(if $(value $(name)),\
 	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev result report summary compare leaderboard try notebook dataset push \
+.PHONY: run setup setup-dev result report compare leaderboard try notebook dataset push \
 	doctor test test-all check bench pictures lock clean help
 
 run: setup ## run the pipeline (the default) and show the result
@@ -65,9 +65,6 @@ result: setup ## show the result again
 
 report: setup ## compare with a revision, by default HEAD, on a page: make report REV=main
 	@python -m tools.report
-
-summary: setup ## the same in Markdown, without pictures: make summary REV=main
-	@python -m tools.report --markdown
 
 compare: setup ## do two revisions really differ? make compare REV=main [REV2=workspace]
 	@python -m tools.compare

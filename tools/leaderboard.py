@@ -1,133 +1,135 @@
 """`make leaderboard`: the models of all branches, tags, commits and experiments, best first.
 
-They are ranked by validation accuracy: whoever picks the best of many by test accuracy has fitted
-the choice to the test images. Models whose settings differ in the seeds alone share a row.
+They are ranked by validation accuracy: the best of many on the test images would be the luckiest.
+Models whose settings differ in the seeds alone share a row.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
 
-from digits import comparison, paths
-from digits.comparison import FEWEST_SEEDS, SIGNIFICANCE
+import tabulate
+
 from digits.errors import UserError
-from digits.run import run_main
-from tools import runs
-from tools.runs import Model, Settings
+from digits.metrics import holm
+from digits.stage import run_main
+from digits.text import columns, printable, shorten, wrapped
+from tools import history
+from tools.history import Model, Settings
+from tools.statistics import MIN_SEEDS, SIGNIFICANCE, welch
 
 NOTHING = "-"
-LONGEST_CELL = 20
-BEST, WORSE, UNCLEAR, TOO_FEW = "best", "worse", "not told apart", "too few seeds"
-LEGEND = f"""\
-{UNCLEAR}: no evidence of a difference from the best (Welch's t-test over seeds, corrected
-for the number of rows by Holm's method). {TOO_FEW}: it takes {FEWEST_SEEDS} on either side."""
+MAX_CELL = 20
+# The first with which a table fits the terminal.
+MAX_CELLS = (MAX_CELL, 12, 8)
+MAX_UNFIT = 5
+BEST, WORSE, UNCLEAR, TOO_FEW = "best", "worse", "no clear difference", "too few seeds"
+LEGEND = (
+    f"vs. best: Welch's t-test over seeds, corrected for the number of rows by Holm's method; each "
+    f"side needs {MIN_SEEDS} seeds"
+)
+# Otherwise two columns wider.
+tabulate.MIN_PADDING = 0
+QUEUE = Path(".dvc/tmp/exps/celery")
 
 
-class Row(NamedTuple):
-    """Settings, and the models that were trained with them, one for each seed."""
-
-    settings: Settings
-    models: list[Model]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """On the validation images."""
-        return [model.validation for model in self.models if model.validation is not None]
-
-    @property
-    def mean(self) -> float:
-        return statistics.mean(self.accuracies)
-
-
-def leaderboard(models: Iterable[Model]) -> str:
+def leaderboard(models: Iterable[Model]) -> list[str]:
     """A table for each set of validation images; only within one are accuracies comparable.
 
     Raises UserError if nothing has been validated.
     """
-    groups: dict[Settings, Row] = {}
+    rows: dict[Settings, list[Model]] = {}
     for model in models:
         if model.validation is not None:
-            groups.setdefault(model.settings, Row(model.settings, [])).models.append(model)
-    if not groups:
+            rows.setdefault(model.settings, []).append(model)
+    if not rows:
         raise UserError(
             "no run here has a validation accuracy: run `dvc repro` or `dvc exp run`, with "
             "prepare.validation_size above 0"
         )
     text = []
-    for data in dict.fromkeys(settings.data for settings in groups):
-        title = ", ".join(f"{key} {_shorten(value)}" for key, value in data)
-        rows = [row for row in groups.values() if row.settings.data == data]
-        ranked = sorted(rows, key=lambda row: -row.mean)
-        text.append(f"Validation accuracy, {title}\n\n{_aligned(_table(ranked))}\n")
-    return "\n".join([*text, LEGEND])
+    for data in dict.fromkeys(settings.data for settings in rows):
+        table = {settings: rows[settings] for settings in rows if settings.data == data}
+        common = set.intersection(*(set(settings.hyperparameters) for settings in table))
+        title = [f"{key} {shorten(value, MAX_CELL)}" for key, value in (*data, *sorted(common))]
+        text += [f"Validation accuracy, {', '.join(title)}", "", *_table(table, common), ""]
+    return [*text, LEGEND]
 
 
-def against_best(samples: Sequence[Sequence[float]]) -> list[str]:
+def vs_best(samples: Sequence[Sequence[float]]) -> list[str]:
     """How each sample of accuracies compares with the first, which has the best mean."""
     best, *others = samples
-    tested = [min(len(best), len(other)) >= FEWEST_SEEDS for other in others]
-    p_values = [
-        comparison.welch(best, other).p
-        for other, enough in zip(others, tested, strict=True)
-        if enough
-    ]
-    corrected = iter(comparison.holm(p_values))
+    enough = [min(len(best), len(other)) >= MIN_SEEDS for other in others]
+    tested = [other for other, many in zip(others, enough, strict=True) if many]
+    p_values = iter(holm([welch(best, other).p for other in tested]))
     return [
         BEST,
         *(
-            TOO_FEW if not enough else WORSE if next(corrected) < SIGNIFICANCE else UNCLEAR
-            for enough in tested
+            TOO_FEW if not many else WORSE if next(p_values) < SIGNIFICANCE else UNCLEAR
+            for many in enough
         ),
     ]
 
 
-def _table(ranked: Sequence[Row]) -> list[list[str]]:
-    """A header and the rows, as text."""
-    keys = list(dict.fromkeys(key for row in ranked for key, _ in row.settings.hyperparameters))
-    table = [["model", *keys, "accuracy", "std", "seeds", "against best", "best run"]]
+def _table(rows: Mapping[Settings, list[Model]], common: Container[tuple[str, str]]) -> list[str]:
+    """The lines of a table, without the hyperparameters that all rows have in common."""
+    items = (item for settings in rows for item in settings.hyperparameters)
+    keys = dict.fromkeys(key for key, value in items if (key, value) not in common)
     # Code is named only where it tells models apart.
-    one_code = len({(row.settings.kind, row.settings.code) for row in ranked}) <= len(paths.MODELS)
-    marks = against_best([row.accuracies for row in ranked])
-    for row, mark in zip(ranked, marks, strict=True):
-        kind, _, hyperparameters, code = row.settings
-        values = dict(hyperparameters)
-        many = len(row.models) > 1
+    one_code = len({(row.model, row.code) for row in rows}) == len({row.model for row in rows})
+    ranked = []
+    for settings, models in rows.items():
+        accuracies = [model.validation or 0.0 for model in models]
+        ranked.append((statistics.mean(accuracies), accuracies, settings, models))
+    ranked.sort(key=lambda row: -row[0])
+    table = [["model", *keys, "accuracy", "std", "seeds", "vs. best", "best run"]]
+    for row, mark in zip(ranked, vs_best([row[1] for row in ranked]), strict=True):
+        mean, accuracies, (name, _, hyperparameters, code), models = row
         table.append(
             [
-                kind if one_code else f"{kind}, code {code[:4]}",
-                *(values.get(key, NOTHING) for key in keys),
-                f"{row.mean:.4f}",
-                f"{statistics.stdev(row.accuracies):.4f}" if many else NOTHING,
-                str(len(row.models)),
+                name if one_code else f"{name}, code {code[:4]}",
+                *(dict(hyperparameters).get(key, NOTHING) for key in keys),
+                f"{mean:.4f}",
+                f"{statistics.stdev(accuracies):.4f}" if len(accuracies) > 1 else NOTHING,
+                str(len(accuracies)),
                 mark,
-                max(row.models, key=lambda model: model.validation or 0).run,
+                models[accuracies.index(max(accuracies))].run,
             ]
         )
-    return table
+    alignment = ["left", *["right"] * (len(table[0]) - 3), "left", "left"]
+    for length in MAX_CELLS:
+        # Not the name of a run: `dvc exp apply` needs the whole of it.
+        cells = [[*(shorten(cell, length) for cell in row[:-1]), row[-1]] for row in table]
+        text = tabulate.tabulate(
+            cells, "firstrow", tablefmt="plain", disable_numparse=True, colalign=alignment
+        )
+        lines = [line.rstrip() for line in text.splitlines()]
+        if max(map(len, lines)) <= columns():
+            break
+    return lines
 
 
-def _aligned(table: list[list[str]]) -> str:
-    """Columns side by side, all but the first and the last two to the right.
+def _queue() -> str:
+    # Takes a second to import.
+    from dvc.repo import Repo
 
-    Cells are shortened, but not the run's name in the last: `dvc exp apply` needs the whole of it.
-    """
-    short = [[*map(_shorten, row[:-1]), row[-1]] for row in table]
-    widths = [max(map(len, column)) for column in zip(*short, strict=True)]
-    sides = ["<", *[">"] * (len(widths) - 3), "<", "<"]
-    return "\n".join(
-        "  ".join(
-            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
-        ).rstrip()
-        for row in short
-    )
-
-
-def _shorten(cell: str) -> str:
-    return cell if len(cell) <= LONGEST_CELL else f"{cell[: LONGEST_CELL - 3]}..."
+    with Repo() as repo:
+        queue = repo.experiments.celery_queue
+        waiting, running = (
+            len(list(found)) for found in (queue.iter_queued(), queue.iter_active())
+        )
+    return f"DVC's queue: {waiting} waiting, {running} running"
 
 
 def main() -> None:
-    print(leaderboard(runs.models()))
+    models, unfit = history.runs()
+    lines = leaderboard(models)
+    if unfit:
+        names = f"{', '.join(unfit[:MAX_UNFIT])}{', ...' if len(unfit) > MAX_UNFIT else ''}"
+        lines.append(f"left out: {names}; dvc.lock or metrics do not fit this pipeline")
+    if QUEUE.is_dir():
+        lines.append(_queue())
+    print(*map(printable, wrapped(lines)), sep="\n")
 
 
 if __name__ == "__main__":

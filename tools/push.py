@@ -8,8 +8,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from digits.errors import UserError
-from digits.run import run_main
-from tools.secrets import redact
+from digits.stage import run_main
+from digits.text import redact
 
 
 def main() -> None:

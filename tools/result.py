@@ -1,53 +1,58 @@
-"""`make result`: what the pipeline wrote, in a few lines."""
+"""`make result`: the results of the last run in a few lines."""
 
-import textwrap
-from pathlib import Path
-from typing import Any
+import shlex
+from collections.abc import Iterator
 
-from digits import files, params, paths
-from digits.comparison import PairedComparison
-from digits.run import run_main
+import tabulate
 
-COLUMNS = 100
+from digits import formats, paths
+from digits.stage import run_main
+from digits.text import printable, wrapped
+from tools import history
+from tools.history import LOCK, WORKSPACE, Revision
+from tools.statistics import Difference, difference, verdict
+
+
+def result() -> Iterator[str]:
+    """The lines. Raises UserError where a file is missing or not that of the last run."""
+    workspace = history.find(WORKSPACE)
+    details, comparisons = (
+        formats.parse_json(history.read(workspace, path), str(path))
+        for path in (paths.DETAILS, paths.COMPARISON)
+    )
+    test = [entry for entry in details if entry["split"] == "test"]
+    names = [key for key in test[0] if key not in ("model", "split")]
+    title = f"{history.lock(workspace).parameters['prepare.dataset']}, test images"
+    table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
+    header = [title, *(name.replace("_", " ") for name in names)]
+    yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
+    for entry in comparisons:
+        model, baseline = entry["model"], entry["baseline"]
+        interval = entry["accuracy_gain_ci95_low"], entry["accuracy_gain_ci95_high"]
+        found = Difference(entry["accuracy_gain"], interval, entry["mcnemar_p"])
+        yield f"{model} vs. {baseline}: {difference(found)}; McNemar's exact test:"
+        yield f"  {verdict(found, baseline, model, 'models')}"
+    changed = history.unrun(workspace)
+    if changed:
+        yield f"changed since this run: {changed}; to run it: dvc repro"
+    other = _other_run(workspace)
+    compare = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
+    yield f"figures: {paths.FIGURES}/{compare}"
+
+
+def _other_run(workspace: Revision) -> str | None:
+    """The name of another revision that was run, if there is one."""
+    commits = {workspace.commit: "HEAD"} | history.tips()
+    locks = history.blobs([(commit, LOCK) for commit in commits])
+    here = history.read(workspace, LOCK)
+    runs = (
+        name for name, lock in zip(commits.values(), locks, strict=True) if lock not in (b"", here)
+    )
+    return next(runs, None)
 
 
 def main() -> None:
-    print(result())
-
-
-def result() -> str:
-    """At most eight lines of at most 100 columns. Raises UserError where a file is missing."""
-    counts = _read(paths.COMPARISON)
-    pair = PairedComparison(
-        counts["both_right"],
-        counts["only_linear_right"],
-        counts["only_hidden_right"],
-        counts["both_wrong"],
-    )
-    title = f"{params.dataset()}, {sum(pair):,} test images"
-    lines = [f"{title:36.36}{'accuracy':>10}{'loss':>10}{'macro F1':>10}{'calibration error':>20}"]
-    for name in paths.MODELS:
-        test = _read(paths.metrics(name))["test"] | _read(paths.details(name))["test"]
-        lines.append(
-            f"{name:36}{test['accuracy']:10.4f}{test['loss']:10.4f}{test['macro_f1']:10.4f}"
-            f"{test['calibration_error']:20.4f}"
-        )
-    low, high = pair.ci95
-    verdict = f"McNemar's exact test: {pair.verdict('linear', 'hidden')}."
-    return "\n".join(
-        [
-            *lines,
-            f"hidden against linear: {100 * pair.gain:+.2f} percentage points of accuracy "
-            f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}).",
-            *textwrap.wrap(verdict, COLUMNS),
-            f"Figures: {paths.figure('*').parent}/. Compare with a revision on a page: "
-            "make report REV=main",
-        ]
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return files.parse_json(files.read(path), str(path))
+    print(*map(printable, wrapped(result())), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""`make compare` and `make leaderboard` between revisions of a finished run.
+"""`make compare`, `make leaderboard` and `make result` between revisions of a finished run.
 
 What differs between them is written by hand, so that the numbers are known.
 """
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -16,7 +17,9 @@ import scipy.stats
 import yaml
 
 from digits import paths
+from digits.errors import UserError
 from tests.conftest import MakeOnce, Workspace
+from tools.compare import parse_predictions
 
 HIDDEN = paths.predictions("hidden")
 # Git's name for a tree without files.
@@ -24,7 +27,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Compares each revision with the workspace in one process; prints what the command would.
 COMPARE_EACH = """
 import os, sys
-from digits.run import run_main
+from digits.stage import run_main
 from tools import compare
 for os.environ["REV"] in sys.argv[1:]:
     try:
@@ -45,8 +48,13 @@ def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
 
 def compare_each(workspace: Workspace, *revs: str) -> list[str]:
     """What comparing each with the workspace prints, in one process."""
-    env = {"REV2": "workspace"}
-    return workspace.run("python", "-c", COMPARE_EACH, *revs, env=env).stdout.splitlines()
+    return workspace.run("python", "-c", COMPARE_EACH, *revs).stdout.splitlines()
+
+
+def refusals(workspace: Workspace, rev: str = "main") -> set[str]:
+    """The errors of what makes statements on the workspace."""
+    modules = ("tools.compare", "tools.report", "tools.result")
+    return {workspace.run_module(name, env={"REV": rev}, status=1).stderr for name in modules}
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -77,13 +85,19 @@ def run_with(workspace: Workspace, units: int, seed: int, accuracy: float) -> No
     """Commit what Git would have of a run of the hidden model."""
     changes = {"units": units, "seed": seed}
     workspace.set_params(**{f"train_hidden.{key}": value for key, value in changes.items()})
+    metrics = {split: {"accuracy": accuracy} for split in ("validation", "test")}
+    content = json.dumps(metrics).encode()
+    (workspace.path / paths.metrics("hidden")).write_bytes(content)
     stages = workspace.lock()
     stages["train_hidden"]["params"]["params.yaml"]["train_hidden"] |= changes
-    (model,) = (out for out in stages["train_hidden"]["outs"] if out["path"].endswith(".keras"))
-    model["md5"] = f"{units:016}{seed:016}"
+    md5s = {
+        "models/hidden.keras": f"{units:016}{seed:016}",
+        "metrics/hidden.json": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+    }
+    for stage in stages.values():
+        for file in (*stage["deps"], *stage["outs"]):
+            file["md5"] = md5s.get(file["path"], file["md5"])
     (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    metrics = {split: {"accuracy": accuracy} for split in ("validation", "test")}
-    (workspace.path / paths.metrics("hidden")).write_text(json.dumps(metrics))
     workspace.commit(f"{units} units, seed {seed}")
 
 
@@ -109,24 +123,22 @@ def branched(
 def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
     text = compare(branched, "main")
     assert re.match(
-        r"main       [0-9a-f]{7}, \d{4}-\d\d-\d\d \d\d:\d\d\nworkspace  based on ", text
+        r"main       [0-9a-f]{7}, \d{4}-\d\d-\d\d \d\d:\d\d\nworkspace  based on [0-9a-f]{7}\n",
+        text,
     )
-    assert "300 test images; what differs: train_hidden.units 32 -> 64\n" in text
-    assert re.search(r"(?m)^linear: (.*) % and \1 % correct, identical predictions$", text)
+    assert "300 test images; changed: train_hidden.units 32 -> 64\n" in text
+    assert re.search(r"(?m)^linear: (.*)% and \1% correct, identical predictions$", text)
     # 22 images of 300 more: 7.33 percentage points. Bonett and Price's interval, with SciPy's z:
     # (31 - 9) / 302 +- 1.96 sqrt((40 - 22^2 / 302) / 302^2).
-    assert "+7.33 percentage points (95 % interval +3.26 to +11.31)" in text
+    assert "+7.33 points (95% interval +3.26 to +11.31)" in text
     # scipy.stats.binomtest(8, 38).pvalue = 0.00047.
+    assert "only one correct: 8 in main, 30 in workspace; McNemar's exact test: p = 0.00047" in text
+    words = " ".join(text.split())
     assert (
-        "right in one only: 8 in main, 30 in workspace; McNemar's exact test: p = 0.00047" in text
-    )
-    assert (
-        "workspace is better than main: a split as uneven as 8 to 30 would come up in 5 of 10,000"
-        in " ".join(text.split())
-    )
-    assert (
-        "over seeds: it takes 3 on either side; run 2 more of main and 2 more of workspace" in text
-    )
+        "verdict, these two models: workspace is better than main: equally good models would "
+        "differ this much 5 times in 10,000"
+    ) in words
+    assert "over seeds: each side needs 3; run 2 more of main and 2 more of workspace" in words
 
 
 def test_a_long_name_is_printed_once(branched: Workspace) -> None:
@@ -144,7 +156,7 @@ def test_nothing_differs_and_tensorflow_is_not_imported(branched: Workspace) -> 
     branched.run("git", "tag", "--message", "as it is", "v1", "better")
     script = "import sys; from tools import compare; compare.main(); print(*sys.modules)"
     *lines, modules = branched.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
-    assert "what differs: nothing" in lines[2]
+    assert "changed: nothing" in lines[2]
     assert ["identical predictions" in line for line in lines[3:]] == [False, True, False, True]
     assert "tools.compare" in modules.split()
     assert "tensorflow" not in modules.split() and "keras" not in modules.split()
@@ -167,8 +179,10 @@ def test_the_commands_run_the_missing_seeds(branched: Workspace, tmp_path: Path)
             "git", "reflog", "show", "--format=%H", "refs/exps/celery/stash"
         ).stdout.split()
     ]
-    found = {tuple(yaml.safe_load(text)["train_hidden"].values()) for text in queued}
-    assert {(values[0], values[-1]) for values in found} == {(32, 2), (32, 3)}
+    found = [yaml.safe_load(text)["train_hidden"] for text in queued]
+    assert sorted((group["units"], group["seed"]) for group in found) == [(32, 2), (32, 3)]
+    board = workspace.run_module("tools.leaderboard").stdout
+    assert board.splitlines()[-1] == "DVC's queue: 2 waiting, 0 running"
 
 
 @pytest.fixture(scope="module")
@@ -189,12 +203,12 @@ def test_settings_are_compared_over_seeds(sampled: Workspace) -> None:
     low, high = expected.confidence_interval()
     text = " ".join(compare(sampled, "main", "HEAD").split())
     assert (
-        f"over seeds: {100 * np.mean(narrow):.2f} % (std {100 * np.std(narrow, ddof=1):.2f}, 4 "
-        f"seeds) and {100 * np.mean(wide):.2f} % (std {100 * np.std(wide, ddof=1):.2f}, 4 seeds), "
-        f"{100 * (np.mean(wide) - np.mean(narrow)):+.2f} percentage points (95 % interval "
-        f"{100 * low:+.2f} to {100 * high:+.2f}); Welch's t-test: p = {expected.pvalue:.2g}"
+        f"over seeds: {100 * np.mean(narrow):.2f}% (std {100 * np.std(narrow, ddof=1):.2f}, 4 "
+        f"seeds) and {100 * np.mean(wide):.2f}% (std {100 * np.std(wide, ddof=1):.2f}, 4 seeds), "
+        f"{100 * (np.mean(wide) - np.mean(narrow)):+.2f} points (95% interval {100 * low:+.2f} to "
+        f"{100 * high:+.2f}); Welch's t-test: p = {expected.pvalue:.2g}"
     ) in text
-    assert "verdict on the settings: no evidence of a difference: means this far apart" in text
+    assert "verdict, over seeds: no clear difference: equally good settings would differ" in text
     assert "dvc exp run" not in text
 
 
@@ -203,88 +217,197 @@ def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
     base = sampled.run("git", "rev-parse", "main").stdout.strip()
     sampled.run("git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/second-seed", "better~5")
     text = compare(sampled, "main", "second-seed")
-    assert "what differs: train_hidden.seed 1 -> 2" in text
-    assert "over seeds: nothing but the seed differs" in text
+    assert "changed: train_hidden.seed 1 -> 2" in text
+    assert "over seeds: only the seeds differ" in text
 
 
 def test_leaderboard(sampled: Workspace) -> None:
     lines = sampled.run_module("tools.leaderboard").stdout.splitlines()
     assert lines[0].startswith("Validation accuracy, dataset small, md5 ")
-    assert lines[2].split()[:5] == ["model", "batch_size", "epochs", "learning_rate", "units"]
-    rows = {line.split()[4]: line for line in lines if line.startswith("hidden")}
+    rows = {line.split()[1]: line for line in lines if line.startswith("hidden")}
     assert "  4  best  " in rows["64"]
-    assert "  4  not told apart  " in rows["32"]
-    assert max(map(len, lines)) <= 100
+    assert "  4  no clear difference  " in rows["32"]
 
 
-def test_predictions_come_from_the_remote_or_a_line_says_what_makes_them(
+def test_files_come_from_the_remote_or_a_line_says_what_makes_them(
     branched: Workspace, tmp_path: Path
 ) -> None:
     workspace = branched.copy(tmp_path)
-    shutil.copytree(branched.environment["HOME"], workspace.environment["HOME"], dirs_exist_ok=True)
+    shutil.copytree(branched.home, workspace.home, dirs_exist_ok=True)
     shutil.rmtree(workspace.path / ".dvc/cache")
     shutil.rmtree(workspace.path / HIDDEN.parent)
-    assert "+7.33 percentage points" in compare(workspace, "main")
-    shutil.rmtree(Path(workspace.environment["HOME"]) / "dvc-storage")
-    commit = workspace.run("git", "rev-parse", "main").stdout[:7]
-    lines = compare_each(workspace, "main", "workspace")
-    nowhere = "no metrics/predictions/linear.csv (neither here nor in the DVC remote)"
+    assert "+7.33 points" in compare(workspace, "main")
+    remote = workspace.home / "dvc-storage/digits/files/md5"
+    md5 = next(
+        out["md5"]
+        for out in workspace.lock()["evaluate"]["outs"]
+        if out["path"] == str(paths.predictions("linear"))
+    )
+    damaged = remote / md5[:2] / md5[2:]
+    content = damaged.read_bytes()
+    replace(damaged, content.replace(b"7,7", b"7,1"))
+    lines = compare_each(workspace, "main")
     assert lines == [
+        "error: main: metrics/predictions/linear.csv is damaged in DVC's cache or remote"
+    ]
+    shutil.rmtree(remote)
+    commit = workspace.run("git", "rev-parse", "main").stdout[:7]
+    nowhere = "no metrics/predictions/linear.csv (neither here nor in the DVC remote)"
+    assert compare_each(workspace, "main", "workspace") == [
         f"error: main: {nowhere}; to make it: git switch --detach {commit} && dvc repro",
         f"error: workspace: {nowhere}; to make it: dvc repro",
     ]
 
 
-def test_a_workspace_that_has_changed_since_its_run_is_said_to(
-    branched: Workspace, tmp_path: Path
-) -> None:
+def test_no_statement_on_stale_files(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
+    # As DVC's files are those of better, Git's those of main.
+    workspace.run("git", "switch", "--quiet", "main")
+    remedy = "is not the one in dvc.lock: dvc checkout, dvc pull or dvc repro\n"
+    for name in ("tools.compare", "tools.report"):
+        done = workspace.run_module(name, env={"REV": "better"}, status=1)
+        assert done.stderr == f"error: {HIDDEN} {remedy}"
+    workspace.dvc("checkout", "--quiet")
+    assert "-7.33 points" in compare(workspace, "better")
+    (workspace.path / paths.DETAILS).write_text("[]")
+    assert (
+        workspace.run_module("tools.result", status=1).stderr == f"error: {paths.DETAILS} {remedy}"
+    )
+
+
+def test_what_was_changed_after_the_run_is_said(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     workspace.set_params(**{"train_hidden.units": 16})
     with (workspace.path / "stages/train_linear.py").open("a") as file:
         file.write("# changed\n")
+    changed = "train_hidden.units, stages/train_linear.py"
+    assert f", changed since its run: {changed}\n" in compare(workspace, "main")
+    result = workspace.run_module("tools.result").stdout
+    assert f"changed since this run: {changed}; to run it: dvc repro\n" in result
+    workspace.run_module("tools.report", env={"REV": "main"})
+    page = (workspace.path / "report/index.html").read_text()
+    assert f"<li>workspace: changed since its run: {changed}</li>" in page
+    # What `dvc repro train_hidden` alone would leave.
+    workspace.run("git", "restore", ".")
+    lock = workspace.lock()
+    next(dep for dep in lock["evaluate"]["deps"] if "hidden" in dep["path"])["md5"] = "0" * 32
+    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    assert "changed since its run: models/hidden.keras\n" in compare(workspace, "main")
+
+
+def test_a_merge_conflict_is_called_one(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
+    workspace.run("git", "switch", "--quiet", "--create", "other", "main")
+    run_with(workspace, units=8, seed=1, accuracy=0.5)
+    workspace.run("git", "merge", "better", status=1)
+    # params.yaml first, as people do.
+    workspace.run("git", "checkout", "--ours", "params.yaml")
+    assert refusals(workspace) == {
+        "error: merge conflict in dvc.lock: see docs/troubleshooting.md\n"
+    }
+    assert "other" in workspace.run_module("tools.leaderboard").stdout
+
+
+def test_what_only_one_side_has_is_named(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
+    lock = workspace.lock()
+    del lock["train_linear"]
+    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    workspace.commit("Without the linear model")
     text = compare(workspace, "main")
-    assert ", changed since its run: train_hidden.units, stages/train_linear.py\n" in text
+    assert "\nlinear: " not in text and "\nhidden: " in text
+    assert "not compared, only in main: linear\n" in text
+
+
+def test_the_project_in_a_folder_of_a_repository(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
+    shutil.move(workspace.path / ".git", tmp_path)
+    top = Workspace(tmp_path)
+    top.home = workspace.home
+    (tmp_path / ".gitignore").write_text("home\n")
+    top.commit("Move the project into a folder")
+    workspace.set_params(**{"train_hidden.units": 8})
+    for revision in ("HEAD", "main"):
+        text = compare(workspace, revision, "HEAD")
+        assert ("+7.33 points" in text) == (revision == "main")
+    assert "changed since its run: train_hidden.units\n" in compare(workspace, "main")
+    workspace.run_module("tools.report", env={"REV": "HEAD"})
+    board = workspace.run_module("tools.leaderboard").stdout
+    assert re.search(r"hidden +32 .* main\n", board) and re.search(r"hidden +64 ", board)
+
+
+def test_the_result(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
+    lines = workspace.run_module("tools.result").stdout.splitlines()
+    assert lines[0].split()[:4] == ["small,", "test", "images", "accuracy"]
+    test = json.loads((workspace.path / paths.metrics("linear")).read_text())["test"]
+    assert lines[1].split()[:2] == ["linear", f"{test['accuracy']:.4f}"]
+    assert lines[3].startswith("hidden vs. linear: ")
+    assert lines[-1] == "figures: metrics/figures/; to compare: make compare REV=main"
+    for reference in workspace.run("git", "for-each-ref", "--format=%(refname)").stdout.split():
+        if not reference.endswith("/better"):
+            workspace.run("git", "update-ref", "-d", reference)
+    lines = workspace.run_module("tools.result").stdout.splitlines()
+    assert lines[-1] == "figures: metrics/figures/"
+    # As after Ctrl-C in evaluate.
+    (workspace.path / paths.COMPARISON).unlink()
+    assert "to make it: dvc repro" in workspace.run_module("tools.result", status=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("0,7,7,nan", "0.confidence: Input should be"),
+        ("0,7,77777,0.5", "0.prediction: Input should be"),
+        ("0,7.9,7,0.5", "0.label: Input should be"),
+        ("0,7", "0.prediction: Input should be"),
+        ("1,7,7,0.5", "the index does not count the rows from 0"),
+    ],
+)
+def test_predictions_that_are_none_are_refused(row: str, problem: str) -> None:
+    content = f"index,label,prediction,confidence\n{row}\n".encode()
+    with pytest.raises(UserError, match=f"^main: linear.csv: {problem}"):
+        parse_predictions(content, "main: linear.csv")
 
 
 def test_what_cannot_be_compared_is_a_line_each(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     git = partial(workspace.run, "git")
 
-    def commit_as(branch: str, path: str | Path, old: str, new: str) -> None:
-        """main on a branch, with some text in one of its files replaced."""
-        git("switch", "--quiet", "--create", branch, "main")
-        text = (workspace.path / path).read_text()
-        assert old in text
-        (workspace.path / path).write_text(text.replace(old, new))
+    def commit_as(branch: str, base: str, old: str, new: str) -> None:
+        """A branch with some text in its dvc.lock replaced."""
+        git("switch", "--quiet", "--create", branch, base)
+        lock = workspace.path / "dvc.lock"
+        assert old in lock.read_text()
+        lock.write_text(lock.read_text().replace(old, new))
         workspace.commit()
 
     stages = workspace.lock()["prepare"]
     raw = next(dep["md5"] for dep in stages["deps"] if dep["path"] == "data/raw/small.npz")
     test = next(out["md5"] for out in stages["outs"] if out["path"] == "data/prepared/test.npz")
-    commit_as("other-raw", "dvc.lock", raw, "f" * 32)
-    commit_as("no-lock", "dvc.lock", "stages:", "steps:")
-    git("switch", "--quiet", "--create", "other-images", "other-raw")
-    text = (workspace.path / "dvc.lock").read_text()
-    (workspace.path / "dvc.lock").write_text(text.replace(test, "f" * 32))
-    workspace.commit()
-    empty = git("commit-tree", "-m", "empty", EMPTY_TREE)
-    git("branch", "empty", empty.stdout.strip())
+    commit_as("no-lock", "main", "stages:", "steps:")
+    commit_as("other-raw", "main", raw, "f" * 32)
+    commit_as("other-images", "other-raw", test, "f" * 32)
+    commit_as("escape", "better", "units: 64", 'units: "\\e[31m64"')
+    git("branch", "empty", git("commit-tree", "-m", "empty", EMPTY_TREE).stdout.strip())
+    git("update-ref", "refs/remotes/origin/half", "main")
     git("switch", "--quiet", "better")
     workspace.dvc("checkout", "--quiet")
 
-    names = ("nowhere", 'x";id;"', "HEAD^{tree}", "--all", "", "empty", "no-lock", "other-images")
+    names = ("nowhere", 'x";id;"', "--all", "half", "", "empty", "no-lock", "other-images")
     *lines, last = compare_each(workspace, *names, "other-raw")[: len(names) + 1]
     unknown = "no branch, tag, commit or experiment has that name"
     assert lines == [
         f"error: 'nowhere': {unknown}",
         f"""error: 'x";id;"': {unknown}""",
-        f"error: 'HEAD^{{tree}}': {unknown}",
         f"error: '--all': {unknown}",
+        f"error: 'half': {unknown}; did you mean origin/half?",
         "error: REV and REV2 must name revisions: make compare REV=main REV2=workspace",
         "error: empty: has no dvc.lock; not run yet, or older than this pipeline",
-        "error: no-lock: dvc.lock does not list stages",
+        "error: no-lock: dvc.lock: stages: Field required",
         "error: other-images and workspace have other test images, or prepare them in another way; "
         "only predictions for the same images can be compared",
     ]
     # A data set with other training images, but the same test images.
     assert last.startswith("other-raw")
+    assert "changed: train_hidden.units ?[31m64 -> 64" in compare(workspace, "escape")

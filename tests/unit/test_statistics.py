@@ -1,0 +1,100 @@
+"""The comparison over seeds against SciPy, a published example and simulations; the verdicts."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digits.metrics import Pairs
+from tools.statistics import SIGNIFICANCE, Difference, frequency, verdict, welch
+
+SIMULATED = 2_000
+
+
+def test_welch_on_a_published_example() -> None:
+    # Student's sleep data (Biometrika 6, 1908), as `example(t.test)` of R evaluates them.
+    first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+    second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+    result = welch(first, second)
+    assert result.gain == pytest.approx(1.58)
+    assert result.p == pytest.approx(0.07939, abs=5e-6)
+    assert result.ci95 == pytest.approx((-0.2054832, 3.3654832), abs=5e-8)
+
+
+ACCURACIES = st.lists(st.integers(0, 1000).map(lambda count: count / 1000), min_size=2, max_size=20)
+
+
+@given(first=ACCURACIES, second=ACCURACIES)
+def test_welch_agrees_with_scipy(first: list[float], second: list[float]) -> None:
+    result = welch(first, second)
+    assert result.gain == pytest.approx(np.mean(second) - np.mean(first), abs=1e-12)
+    # SciPy warns of a sample that does not vary.
+    if len(set(first)) > 1 and len(set(second)) > 1:
+        expected = scipy.stats.ttest_ind(second, first, equal_var=False)
+        interval = expected.confidence_interval()
+        assert result.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+        assert result.ci95 == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+def test_welch_where_one_setting_does_not_vary() -> None:
+    # What is left is the t-test of one sample against a value.
+    varied = [0.5, 0.25, 0.75, 0.5, 1.0]
+    result = welch([0.25, 0.25], varied)
+    assert result.p == pytest.approx(scipy.stats.ttest_1samp(varied, 0.25).pvalue)
+
+
+def test_seeds_that_all_give_the_same_accuracy_tell_nothing() -> None:
+    assert welch([0.5, 0.5, 0.5], [0.75, 0.75]) == Difference(0.25, (-1, 1), 1)
+
+
+@pytest.mark.parametrize(("seeds", "stds"), [((5, 5), (1, 1)), ((3, 5), (1, 2))])
+def test_equally_good_settings_are_rarely_called_different(
+    seeds: tuple[int, int], stds: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(4)
+    samples = [
+        rng.normal(0.98, std / 1000, (SIMULATED, n)).tolist()
+        for n, std in zip(seeds, stds, strict=True)
+    ]
+    results = [welch(*pair) for pair in zip(*samples, strict=True)]
+    # 5%, and what chance adds.
+    assert sum(result.p < SIGNIFICANCE for result in results) <= 0.06 * SIMULATED
+    assert sum(result.ci95[0] <= 0 <= result.ci95[1] for result in results) >= 0.94 * SIMULATED
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (1.0, "100 times in 100"),
+        (0.0587, "6 times in 100"),
+        (0.0123, "once in 100"),
+        (0.0004, "4 times in 10,000"),
+        (1.47e-107, "less than once in 1,000,000"),
+    ],
+)
+def test_a_p_value_as_a_frequency_is_never_zero(p: float, words: str) -> None:
+    assert frequency(p) == words
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            (61, 41),
+            "no clear difference: equally good models would differ this much 6 times in 100",
+        ),
+        (
+            (68, 601),
+            "wide is better than main: equally good models would differ this much less than once "
+            "in 1,000,000",
+        ),
+        (
+            (20, 5),
+            "main is better than wide: equally good models would differ this much 4 times in 1,000",
+        ),
+        ((7, 7), "no clear difference: the accuracies are equal"),
+    ],
+)
+def test_verdict(counts: tuple[int, int], words: str) -> None:
+    assert verdict(Pairs(9000, *counts, 100), "main", "wide", "models") == words

@@ -1,0 +1,32 @@
+"""Text of others, on the terminal."""
+
+import pytest
+
+from digits.text import printable, redact, wrapped
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:secret@host/path failed", "https://***@host/path failed"),
+        ("ssh://me:se@cret@host and s3://key:secret@b", "ssh://***@host and s3://***@b"),
+        ("s3://bucket/a@b and me@host", "s3://bucket/a@b and me@host"),
+    ],
+)
+def test_credentials_in_a_url_are_not_shown(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_what_controls_a_terminal_is_not_printed() -> None:
+    assert printable("ü 数 \x1b[31m \x9b2J \u202e\udc80") == "ü 数 ?[31m ?2J ??"
+
+
+def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = wrapped(["a " * 50, "", "  b" + " b" * 50])
+    assert max(map(len, lines)) <= 40
+    assert [line.split("a")[0].split("b")[0] for line in lines] == [
+        *("", "  ", "  "),
+        "",
+        *("  ", "    ", "    "),
+    ]

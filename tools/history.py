@@ -1,0 +1,427 @@
+"""Revisions: their files, what they were run with, and the models of all runs.
+
+A revision is a branch, tag, commit or experiment, or the workspace: the files in this folder. What
+made a model is read from dvc.lock, since params.yaml may have been changed after the run.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexDirError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+
+from digits import params, paths
+from digits.data import DataSet
+from digits.errors import UserError, first_line
+from digits.text import redact
+
+WORKSPACE = "workspace"
+LOCK = Path("dvc.lock")
+SEED = "seed"
+# What Git prints is parsed here, so it must not depend on the user's settings.
+GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
+# refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
+EXPERIMENTS = "exps/*/*/*"
+T = TypeVar("T")
+
+
+class Revision(NamedTuple):
+    """A revision as it was asked for; of the workspace, the commit that it is based on."""
+
+    name: str
+    commit: str
+    date: datetime
+
+
+class AbsentError(UserError):
+    """A revision has no such file, or its content is neither here nor in the DVC remote."""
+
+
+class File(BaseModel):
+    """A file or folder in dvc.lock."""
+
+    path: str
+    md5: str = ""
+
+
+class Stage(BaseModel):
+    """A stage in dvc.lock."""
+
+    deps: list[File] = []
+    outs: list[File] = []
+    params: dict[str, dict[str, Any]] = {}
+
+
+class Lock(BaseModel):
+    """dvc.lock: what the files of a revision were made from. Files are listed with their MD5."""
+
+    stages: dict[str, Stage]
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        return {file.path: file.md5 for stage in self.stages.values() for file in stage.deps}
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return {file.path: file.md5 for stage in self.stages.values() for file in stage.outs}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As in {"train_hidden.units": 1000}."""
+        groups = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
+        return {key: value for group in groups for key, value in flat(group).items()}
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """The parameters, and the code and data that no stage wrote."""
+        return self.parameters | {
+            path: md5 for path, md5 in self.inputs.items() if path not in self.outputs
+        }
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the trained models; if there are evaluate.models, those, in that order."""
+        names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
+        trained = [name for name in names if str(paths.model(name)) in self.outputs]
+        listed = self.parameters.get("evaluate.models")
+        return [name for name in listed if name in trained] if listed else trained
+
+    def only(self, *stages: str) -> "Lock":
+        """A part of it."""
+        return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
+
+
+class Scores(BaseModel, extra="allow"):
+    """The metrics of a model for some images; none without images."""
+
+    __pydantic_extra__: dict[str, FiniteFloat]
+    accuracy: float | None = Field(None, ge=0, le=1)
+
+
+METRICS = TypeAdapter(dict[str, Scores]).validate_json
+
+
+class Settings(NamedTuple):
+    """What makes a model, except the seeds: models of equal settings differ by chance alone."""
+
+    model: str
+    data: tuple[tuple[str, str], ...]  # the parameters of prepare, and an MD5 of the raw data
+    hyperparameters: tuple[tuple[str, str], ...]
+    code: str  # a hash of the modules that prepared the data and trained the model
+
+
+class Model(NamedTuple):
+    """A trained model, and the accuracies that were measured."""
+
+    settings: Settings
+    seeds: tuple[str, str]  # of prepare, of the training
+    md5: str  # of its file
+    run: str  # a name of the revision
+    validation: float | None  # None: no images were held out
+    test: float
+
+
+def find(name: str) -> Revision:
+    """The revision of that name. Raises UserError if there is none, or several experiments."""
+    wanted = "HEAD" if name == WORKSPACE else name
+    # Through its input, since a name may look like an option.
+    answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
+    match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
+    commits = (
+        [match[1]] if match else [sha for sha, run in references(EXPERIMENTS, 4) if run == name]
+    )
+    if len(commits) > 1:
+        raise UserError(f"{name!r}: several experiments have that name")
+    if not commits:
+        hint = "".join(
+            f"; did you mean {found}?" for _, found in references(f"remotes/*/{name}", 2)
+        )
+        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
+    date = git("show", "--no-patch", "--format=%cI", commits[0]).strip()
+    return Revision(name, commits[0], datetime.fromisoformat(date))
+
+
+def references(pattern: str, skip: int = 2) -> list[tuple[str, str]]:
+    """Commits and names of the Git references refs/`pattern`, without their first `skip` parts."""
+    listed = git(
+        "for-each-ref", f"--format=%(objectname) %(refname:lstrip={skip})", f"refs/{pattern}"
+    )
+    return [(line[:40], line[41:]) for line in listed.splitlines() if not line.endswith("/HEAD")]
+
+
+def tips() -> dict[str, str]:
+    """The commits of branches, tags and experiments, with a name each."""
+    names: dict[str, str] = {}
+    branches = [found for kind in ("heads", "tags", "remotes") for found in references(kind)]
+    for commit, name in [*branches, *references(EXPERIMENTS, 4)]:
+        names.setdefault(commit, name)
+    return names
+
+
+def git(*arguments: str, stdin: str = "") -> str:
+    """The output of a Git command. Raises UserError with Git's message if it fails."""
+    done = subprocess.run(
+        [*GIT, *arguments],
+        env=os.environ | {"LC_ALL": "C"},
+        input=stdin.encode(errors="surrogateescape"),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UserError(
+            done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed"
+        )
+    return done.stdout.decode(errors="surrogateescape")
+
+
+@functools.cache
+def lock(revision: Revision) -> Lock:
+    """dvc.lock of a revision. Raises UserError if there is none, or one in a merge conflict."""
+    return parse_lock(read(revision, LOCK), revision.name)
+
+
+def parse_lock(content: bytes, run: str) -> Lock:
+    """The content of a run's dvc.lock. Raises UserError if it is something else."""
+    try:
+        # Ten times faster than ruamel.yaml; there may be hundreds to read.
+        found = yaml.CSafeLoader(content).get_single_data()
+        # A value may be nested too deeply to be printed.
+        str(found)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
+    return parse(Lock.model_validate, found, f"{run}: {LOCK}")
+
+
+def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
+    """What pydantic makes of `content`. Raises UserError, which names `source`, if it is unfit."""
+    try:
+        return validate(content)
+    except ValidationError as unfit:
+        first = unfit.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{source}: {where}: {first['msg']}") from None
+
+
+def refuse_conflicts() -> None:
+    """Raise UserError in the middle of a merge."""
+    for path in (LOCK, paths.PARAMS):
+        if path.is_file() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
+            raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
+
+
+@functools.cache
+def read(revision: Revision, path: Path) -> bytes:
+    """A file that Git or DVC tracks, with the MD5 that dvc.lock, or a folder in it, has for it.
+
+    Raises AbsentError if there is no such file, and UserError if its content is another one.
+    """
+    if revision.name == WORKSPACE:
+        refuse_conflicts()
+    tree, folder = _tree(revision)
+    name = f"{folder}{path}"
+    try:
+        md5 = tree.info(name).get("dvc_info", {}).get("md5")
+        # DVC's `cache=True` would keep what is damaged in the remote.
+        with tree.open(name, "rb") as file:
+            content: bytes = file.read()
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and not tree.exists(name):
+            hint = "not run yet, or older than this pipeline"
+            raise AbsentError(f"{revision.name}: has no {path}; {hint}") from None
+        raise _absent(revision, path, error) from None
+    md5 = md5 if path == LOCK else lock(revision).outputs.get(str(path), md5)
+    if md5 in (None, _md5(content)):
+        return content
+    if revision.name == WORKSPACE:
+        raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")
+    raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
+
+
+def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
+    """The error that says why DVC has not got a file or folder, and what makes it."""
+    # Each kind of remote raises others.
+    nowhere = isinstance(error, FileNotFoundError | DataIndexDirError)
+    reason = "neither here nor in the DVC remote" if nowhere else redact(first_line(error))
+    switch = "" if revision.name == WORKSPACE else f"git switch --detach {revision.commit[:7]} && "
+    remedy = f"to make it: {switch}dvc repro"
+    return AbsentError(f"{revision.name}: no {path} ({reason}); {remedy}")
+
+
+@functools.cache
+def _tree(revision: Revision) -> tuple[DVCFileSystem, str]:
+    """The files of a revision, and the project's folder among them."""
+    if revision.name == WORKSPACE:
+        return DVCFileSystem(), ""
+    tree = DVCFileSystem(rev=revision.commit, subrepos=True)
+    folder = git("rev-parse", "--show-prefix").strip()
+    # It may have been moved there later.
+    return tree, folder if tree.exists(f"{folder}{LOCK}") else ""
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def files(revision: Revision, output: str) -> list[Path]:
+    """The file that is an output of a stage, or all in that folder. Raises AbsentError."""
+    tree, top = _tree(revision)
+    try:
+        return [Path(name).relative_to(top) for name in sorted(tree.find(f"{top}{output}"))]
+    except DataIndexDirError as error:
+        raise _absent(revision, Path(output), error) from None
+
+
+def models(revision: Revision) -> dict[str, bytes]:
+    """The content of the revision's models, by name. Raises UserError as `read` does."""
+    return {name: read(revision, paths.model(name)) for name in lock(revision).models}
+
+
+def dataset(revision: Revision) -> DataSet:
+    """The revision's data set. Before labels had names, they were 0 to 9."""
+    if str(paths.DATASET) not in lock(revision).outputs:
+        name = shown(lock(revision).parameters.get("prepare.dataset"))
+        return DataSet(name, tuple("0123456789"))
+    source = f"{revision.name}: {paths.DATASET}"
+    return parse(TypeAdapter(DataSet).validate_json, read(revision, paths.DATASET), source)
+
+
+def in_workspace(lock: Lock) -> dict[str, Any]:
+    """What `lock.made_from` would be after a run in the workspace as it is now.
+
+    Data that are not here count as unchanged. Raises UserError as `params.read` does.
+    """
+    refuse_conflicts()
+    groups = {key.partition(".")[0] for key in lock.parameters}
+    now = flat({name: group for name, group in params.read().items() if name in groups})
+    for name in lock.made_from.keys() & lock.inputs.keys():
+        path = Path(name)
+        kept = "" if path.suffix == ".py" else lock.inputs[name]
+        now[name] = _md5(path.read_bytes()) if path.is_file() else kept
+    return now
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The parameters and files whose values differ, with both; "none": it has none."""
+    keys = dict.fromkeys([*old, *new])
+    texts = {key: (shown(old.get(key, "none")), shown(new.get(key, "none"))) for key in keys}
+    return {key: pair for key, pair in texts.items() if pair[0] != pair[1]}
+
+
+def shown(value: Any) -> str:
+    """A parameter as in params.yaml. (Compare only these: to PyYAML, 1e-05 is a text.)"""
+    return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
+
+
+def unrun(revision: Revision) -> str:
+    """The names of all that has changed since the files of a revision were written, or ""."""
+    run = lock(revision)
+    changed = [path for path, md5 in run.inputs.items() if run.outputs.get(path, md5) != md5]
+    if revision.name == WORKSPACE:
+        changed += changes(run.made_from, in_workspace(run))
+    return ", ".join(changed)
+
+
+def flat(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups of parameters, as in {"train_hidden.units": 1000}."""
+    values: dict[str, Any] = {}
+    for name, group in groups.items():
+        pairs = group.items() if isinstance(group, dict) else ()
+        values |= {f"{name}.{key}": value for key, value in pairs} or {name: group}
+    return values
+
+
+def runs() -> tuple[list[Model], list[str]]:
+    """The models of all finished runs, and the branches, tags and experiments that do not fit.
+
+    Each model is there once, whatever number of runs it was part of; those of branches come first.
+    Of several with the same settings and seeds, which differ where runtime.portable was false, the
+    first counts.
+    """
+    named = tips()
+    commits = dict(named)
+    changed = ("log", "--full-history", "--format=%H", "--branches", "--tags", "--remotes")
+    for commit in git(
+        *changed, "--glob=refs/exps", "HEAD", "--", str(LOCK), f":(top){LOCK}"
+    ).split():
+        commits.setdefault(commit, commit[:7])
+    trained, unfit = [], []
+    locks = blobs([(commit, LOCK) for commit in commits])
+    for (commit, run), content in zip(commits.items(), locks, strict=True):
+        try:
+            found = parse_lock(content, run) if content else Lock(stages={})
+            trained += [(commit, run, found, name) for name in found.models]
+        except UserError:
+            unfit.append(run)
+    models: dict[tuple[Settings, tuple[str, str]], Model] = {}
+    md5s = set()
+    metrics = blobs([(commit, paths.metrics(name)) for commit, _, _, name in trained])
+    for (_, run, found, name), content in zip(trained, metrics, strict=True):
+        try:
+            this = model(found, name, run, content)
+        except UserError:
+            unfit.append(run)
+            continue
+        if this.md5 not in md5s:
+            md5s.add(this.md5)
+            models.setdefault((this.settings, this.seeds), this)
+    return list(models.values()), [run for run in named.values() if run in unfit]
+
+
+def blobs(wanted: Sequence[tuple[str, Path]]) -> list[bytes]:
+    """The contents of files that Git tracks, by commit and path; b"" where there is none.
+
+    A commit before the project was moved into a folder has its files in Git's top folder.
+    """
+    names = "".join(f"{commit}:./{path}\n{commit}:{path}\n" for commit, path in wanted)
+    answers = io.BytesIO(git("cat-file", "--batch", stdin=names).encode(errors="surrogateescape"))
+    contents = []
+    for _ in range(2 * len(wanted)):
+        # "<id> blob <size>", the content and a line feed; or "<name> missing".
+        head = answers.readline().split()
+        contents.append(answers.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b"")
+    return [here or top for here, top in zip(contents[::2], contents[1::2], strict=True)]
+
+
+def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
+    """One of the models of a run, from its dvc.lock and its metrics/NAME.json.
+
+    Raises UserError if they do not fit this pipeline.
+    """
+    used = lock.only("prepare", f"train_{name}")
+    made_from = {key: shown(value) for key, value in used.made_from.items()}
+    data, hyperparameters = (
+        {
+            key.removeprefix(group): value
+            for key, value in made_from.items()
+            if key.startswith(group)
+        }
+        for group in ("prepare.", f"train_{name}.")
+    )
+    code = sorted(item for item in made_from.items() if item[0].endswith(".py"))
+    scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
+    try:
+        seeds = data.pop(SEED), hyperparameters.pop(SEED)
+        data["md5"] = made_from[str(paths.raw(data["dataset"]))][:8]
+        validation, test = scores["validation"].accuracy, scores["test"].accuracy
+    except KeyError as error:
+        raise UserError(f"{run}: made by another pipeline, without {error}") from None
+    if test is None:
+        raise UserError(f"{run}: {name} has no test accuracy")
+    settings = Settings(
+        name,
+        tuple(sorted(data.items())),
+        tuple(sorted(hyperparameters.items())),
+        hashlib.sha256(repr(code).encode()).hexdigest(),
+    )
+    return Model(settings, seeds, used.outputs[str(paths.model(name))], run, validation, test)
