@@ -30,12 +30,13 @@ PLUMBING = {
     "digits/params.py",
     "digits/paths.py",
     "digits/stage.py",
+    "digits/text.py",
     "stages/__init__.py",
 }
 
 
 # What a stage returns: the content of each file that it writes.
-Outputs = Mapping[Path, bytes]
+Outputs = dict[Path, bytes]
 
 
 def run_main(main: Callable[[], None]) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from digits.errors import UserError
 from digits.run import run_main
 from digits.splits import CLASSES
+
+from digits.errors import UserError
 from handwriting import collection, preprocess, recognize
 from handwriting.recognize import Recognizer
 

@@ -12,12 +12,11 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from digits.errors import UserError
-from digits.files import first_line
-from digits.run import run_main
+from digits.errors import UserError, first_line
+from digits.stage import run_main
+from digits.text import redact
 from sweep import grid, repository
-from tools import leaderboard, runs
-from tools.secrets import redact
+from tools import leaderboard
 
 try:
     import cloudpickle
@@ -55,7 +54,8 @@ def main() -> None:
     if names:
         # The metrics are in Git. Data and models stay in the DVC remote.
         repository.run("dvc", "exp", "pull", "--force", "--no-cache", arguments.git_remote, *names)
-    print(f"\n{leaderboard.leaderboard(runs.models())}")
+    print()
+    leaderboard.main()
     if failed:
         raise UserError(f"{failed} of {len(wanted)} experiments failed")
 

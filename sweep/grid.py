@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from digits import params
 from digits.errors import UserError
+from tools import settings
 
 
 def experiments(options: Sequence[str]) -> dict[str, list[str]]:
@@ -21,7 +22,7 @@ def experiments(options: Sequence[str]) -> dict[str, list[str]]:
     An option is like 'train_hidden.units=100,300'. Raises UserError if one is not in Hydra's
     override grammar, or if params.yaml would be invalid with it.
     """
-    values = params.read().model_dump()
+    values = params.read()
     try:
         points = [point[""] for point in get_hydra_sweeps({"": options})]
         for point in points:
@@ -39,7 +40,9 @@ def check(overrides: Sequence[str], values: dict[str, Any]) -> None:
         if override.type is not OverrideType.CHANGE:
             raise UserError(f"-S {override.input_line}: parameters cannot be added or removed")
         OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
-    params.validate(OmegaConf.to_object(changed), "-S")
+    plain = OmegaConf.to_container(changed)
+    assert isinstance(plain, dict)
+    settings.check(plain, "-S")
 
 
 def name(overrides: Sequence[str]) -> str:

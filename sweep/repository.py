@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from digits.errors import UserError
-from tools.secrets import redact
+from digits.text import redact
 
 
 def pushed(remote: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from dvc.repo import Repo
 
 from digits import data, params, paths, runtime
 from digits.errors import UserError, first_line
+from digits.text import redact
 from tools import settings
-from tools.secrets import redact
 
 LOCK = Path("requirements.lock")
 ACTIVATE = Path(".venv/bin/activate")

@@ -59,7 +59,9 @@ def test_what_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prepared_data(small_pipeline: Workspace) -> None:
-    train, validation, test = (arrays(small_pipeline, name) for name in paths.SPLITS)
+    train, validation, test = (
+        arrays(small_pipeline, name) for name in ("train", "validation", "test")
+    )
     raw = np.load(small_pipeline.path / paths.raw("small"))
     np.testing.assert_allclose(test["images"] * 255, raw["x_test"].reshape(300, 784), atol=1e-4)
     np.testing.assert_array_equal(test["labels"], raw["y_test"], strict=True)
@@ -79,7 +81,7 @@ def test_metrics_follow_from_the_predictions(small_pipeline: Workspace) -> None:
     details = {
         (entry["model"], entry["split"]): entry for entry in values(small_pipeline, paths.DETAILS)
     }
-    assert [*details] == [(name, split) for name in MODELS for split in paths.SPLITS]
+    assert [*details] == [(name, split) for name in MODELS for split in ("validation", "test")]
     right = {}
     for name in MODELS:
         table = rows(small_pipeline.path / paths.predictions(name))
@@ -124,7 +126,11 @@ def test_no_validation_images_and_one_model(
     # Without starting TensorFlow for each.
     for script in (prepare, train_linear, evaluate):
         files.write_all(script.main())
-    assert [len(arrays(small, split)["labels"]) for split in paths.SPLITS] == [1500, 0, 300]
+    assert [len(arrays(small, split)["labels"]) for split in ("train", "validation", "test")] == [
+        1500,
+        0,
+        300,
+    ]
     assert values(small, paths.metrics("linear"))["validation"] == {}
     assert rows(small.path / paths.history("linear"))[0]["val_loss"] == ""
     assert values(small, paths.COMPARISON) == []

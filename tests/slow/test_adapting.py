@@ -38,7 +38,7 @@ EXPECTED = {
 def letters() -> bytes:
     """A data set with 26 labels: an image is one bar, at the label's place."""
     generator = np.random.default_rng(1)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, count in (("train", 1500), ("test", 300)):
         labels = np.arange(count) % 26
         images = generator.integers(0, 60, (count, 28, 28))
