@@ -40,8 +40,7 @@ def check(overrides: Sequence[str], values: dict[str, Any]) -> None:
         if override.type is not OverrideType.CHANGE:
             raise UserError(f"-S {override.input_line}: parameters cannot be added or removed")
         OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
-    plain = OmegaConf.to_container(changed)
-    assert isinstance(plain, dict)
+    plain: Any = OmegaConf.to_container(changed, resolve=True)
     settings.check(plain, "-S")
 
 

@@ -16,6 +16,7 @@ from stages import evaluate, prepare, train_hidden, train_linear
 from tests.conftest import ROOT, Workspace
 
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"]
+SPLITS = ("train", "validation", "test")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -126,7 +127,7 @@ def test_no_validation_images_and_one_model(
     # Without starting TensorFlow for each.
     for script in (prepare, train_linear, evaluate):
         files.write_all(script.main())
-    assert [len(arrays(small, split)["labels"]) for split in ("train", "validation", "test")] == [
+    assert [len(arrays(small, split)["labels"]) for split in SPLITS] == [
         1500,
         0,
         300,

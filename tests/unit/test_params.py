@@ -53,7 +53,7 @@ def test_numbers_are_read_as_dvc_reads_them(path: Path, written: str) -> None:
 
 
 COUNT = "must be an integer from 1 to 10000"
-RATE = "must be a number above 0, at most 1"
+RATE = "must be a number from 1e-09 to 1"
 NAME = "must be the name of a file in data/raw/ without .npz: letters, digits, - and _"
 MODELS = "must be a list of at least one name: small letters, digits and _"
 MISTAKES: list[tuple[str, str, object, str]] = [

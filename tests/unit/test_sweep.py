@@ -30,7 +30,7 @@ def test_an_experiment_has_one_name_whatever_the_order_of_its_options() -> None:
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        ("train_hidden.units=8,0", "train_hidden.units is 0; must be a whole number from 1"),
+        ("train_hidden.units=8,0", "train_hidden.units is 0; must be an integer from 1"),
         ("train_hidden.unit=8", "train_hidden.unit is not a parameter; known here: "),
         ("train_hidden.units=range(1,10,0)", "range() arg 3 must not be zero"),
         ("train_hidden.units=glob(*)", "is not supported"),
