@@ -32,7 +32,7 @@ SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
 # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
-EXPERIMENTS = "exps/*/*/*"
+EXPERIMENTS = "refs/exps/*/*/*"
 OTHER = "not run yet, or older than this pipeline"
 T = TypeVar("T")
 
@@ -139,33 +139,30 @@ def find(name: str) -> Revision:
     # Through its input, since a name may look like an option.
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
-    commits = (
-        [match[1]] if match else [sha for sha, run in references(EXPERIMENTS, 4) if run == name]
-    )
+    commits = [match[1]] if match else [sha for sha, other in references() if other == name]
+    if not commits:
+        remote = [other for _, other in references() if other.partition("/")[2] == name]
+        hint = f"; did you mean {printable(remote[0])}?" if remote else ""
+        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     if len(commits) > 1:
         raise UserError(f"{name!r}: several experiments have that name")
-    if not commits:
-        hint = "".join(
-            f"; did you mean {printable(found)}?" for _, found in references(f"remotes/*/{name}", 2)
-        )
-        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     date = git("show", "--no-patch", "--format=%cI", commits[0]).strip()
     return Revision(name, commits[0], datetime.fromisoformat(date))
 
 
-def references(pattern: str, skip: int = 2) -> list[tuple[str, str]]:
-    """Commits and names of the Git references refs/`pattern`, without their first `skip` parts."""
-    listed = git(
-        "for-each-ref", f"--format=%(objectname) %(refname:lstrip={skip})", f"refs/{pattern}"
-    )
-    return [(line[:40], line[41:]) for line in listed.splitlines() if not line.endswith("/HEAD")]
+def references() -> list[tuple[str, str]]:
+    """Commits and names of all branches, tags and, after them, experiments."""
+    patterns = ("refs/heads", "refs/remotes", "refs/tags", EXPERIMENTS)
+    listed = git("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
+    lines = "\n".join(sorted(listed.splitlines(), key=lambda line: " refs/exps/" in line))
+    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", lines)
+    return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
 
 
 def tips() -> dict[str, str]:
     """The commits of branches, tags and experiments, with a name each."""
     names: dict[str, str] = {}
-    branches = [found for kind in ("heads", "tags", "remotes") for found in references(kind)]
-    for commit, name in [*branches, *references(EXPERIMENTS, 4)]:
+    for commit, name in references():
         names.setdefault(commit, name)
     return names
 
