@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from digits import metrics, paths
 from digits.errors import UserError
-from digits.metrics import Pairs
 from digits.stage import run_main
 from digits.text import columns, printable, shorten, wrapped
 from tools import history
@@ -49,11 +48,6 @@ class Comparison(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     confidence: np.ndarray  # of the more confident one
-
-    @property
-    def pairs(self) -> Pairs:
-        """The images, counted by which of the two is right."""
-        return metrics.pairs(self.first == self.labels, self.second == self.labels)
 
 
 class Sample(NamedTuple):
@@ -150,7 +144,7 @@ def conclusions(
         if np.array_equal(result.first, result.second):
             text += ["", f"{model}: {old} and {new} correct, identical predictions"]
             continue
-        pairs = result.pairs
+        pairs = metrics.pairs(result.first == result.labels, result.second == result.labels)
         pair = _sample(first, model, known), _sample(second, model, known)
         samples.append(pair)
         text += [

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 from digits import params, paths
 from digits.data import DataSet
 from digits.errors import UserError, first_line
-from digits.text import redact
+from digits.text import printable, redact
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
@@ -32,7 +32,8 @@ SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
 # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
-EXPERIMENTS = "exps/*/*/*"
+EXPERIMENTS = "refs/exps/*/*/*"
+OTHER = "not run yet, or older than this pipeline"
 T = TypeVar("T")
 
 
@@ -138,33 +139,30 @@ def find(name: str) -> Revision:
     # Through its input, since a name may look like an option.
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
-    commits = (
-        [match[1]] if match else [sha for sha, run in references(EXPERIMENTS, 4) if run == name]
-    )
+    commits = [match[1]] if match else [sha for sha, other in references() if other == name]
+    if not commits:
+        remote = [other for _, other in references() if other.partition("/")[2] == name]
+        hint = f"; did you mean {printable(remote[0])}?" if remote else ""
+        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     if len(commits) > 1:
         raise UserError(f"{name!r}: several experiments have that name")
-    if not commits:
-        hint = "".join(
-            f"; did you mean {found}?" for _, found in references(f"remotes/*/{name}", 2)
-        )
-        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     date = git("show", "--no-patch", "--format=%cI", commits[0]).strip()
     return Revision(name, commits[0], datetime.fromisoformat(date))
 
 
-def references(pattern: str, skip: int = 2) -> list[tuple[str, str]]:
-    """Commits and names of the Git references refs/`pattern`, without their first `skip` parts."""
-    listed = git(
-        "for-each-ref", f"--format=%(objectname) %(refname:lstrip={skip})", f"refs/{pattern}"
-    )
-    return [(line[:40], line[41:]) for line in listed.splitlines() if not line.endswith("/HEAD")]
+def references() -> list[tuple[str, str]]:
+    """Commits and names of all branches, tags and, after them, experiments."""
+    patterns = ("refs/heads", "refs/remotes", "refs/tags", EXPERIMENTS)
+    listed = git("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
+    lines = "\n".join(sorted(listed.splitlines(), key=lambda line: " refs/exps/" in line))
+    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", lines)
+    return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
 
 
 def tips() -> dict[str, str]:
     """The commits of branches, tags and experiments, with a name each."""
     names: dict[str, str] = {}
-    branches = [found for kind in ("heads", "tags", "remotes") for found in references(kind)]
-    for commit, name in [*branches, *references(EXPERIMENTS, 4)]:
+    for commit, name in references():
         names.setdefault(commit, name)
     return names
 
@@ -188,7 +186,14 @@ def git(*arguments: str, stdin: str = "") -> str:
 @functools.cache
 def lock(revision: Revision) -> Lock:
     """dvc.lock of a revision. Raises UserError if there is none, or one in a merge conflict."""
-    return parse_lock(read(revision, LOCK), revision.name)
+    if revision.name == WORKSPACE:
+        refuse_conflicts()
+        content = LOCK.read_bytes() if LOCK.is_file() else b""
+    else:
+        content = blobs([(revision.commit, LOCK)])[0]
+    if not content:
+        raise AbsentError(f"{revision.name}: has no {LOCK}; {OTHER}")
+    return parse_lock(content, revision.name)
 
 
 def parse_lock(content: bytes, run: str) -> Lock:
@@ -199,7 +204,7 @@ def parse_lock(content: bytes, run: str) -> Lock:
         # A value may be nested too deeply to be printed.
         str(found)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
+        raise UserError(f"{run}: {LOCK} is not YAML ({printable(first_line(error))})") from None
     return parse(Lock.model_validate, found, f"{run}: {LOCK}")
 
 
@@ -209,7 +214,7 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
         return validate(content)
     except ValidationError as unfit:
         first = unfit.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = printable(".".join(map(str, first["loc"])))
         raise UserError(f"{source}: {where}: {first['msg']}") from None
 
 
@@ -226,21 +231,18 @@ def read(revision: Revision, path: Path) -> bytes:
 
     Raises AbsentError if there is no such file, and UserError if its content is another one.
     """
-    if revision.name == WORKSPACE:
-        refuse_conflicts()
+    listed = lock(revision).outputs.get(str(path))
     tree, folder = _tree(revision)
     name = f"{folder}{path}"
     try:
-        md5 = tree.info(name).get("dvc_info", {}).get("md5")
+        md5 = listed or tree.info(name).get("dvc_info", {}).get("md5")
         # DVC's `cache=True` would keep what is damaged in the remote.
         with tree.open(name, "rb") as file:
             content: bytes = file.read()
     except Exception as error:
-        if isinstance(error, FileNotFoundError) and not tree.exists(name):
-            hint = "not run yet, or older than this pipeline"
-            raise AbsentError(f"{revision.name}: has no {path}; {hint}") from None
+        if not listed and isinstance(error, FileNotFoundError) and not tree.exists(name):
+            raise AbsentError(f"{revision.name}: has no {path}; {OTHER}") from None
         raise _absent(revision, path, error) from None
-    md5 = md5 if path == LOCK else lock(revision).outputs.get(str(path), md5)
     if md5 in (None, _md5(content)):
         return content
     if revision.name == WORKSPACE:

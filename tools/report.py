@@ -158,7 +158,7 @@ def _disagreements(
     """
     try:
         content = history.read(second, paths.prepared("test")) if compared else b""
-        names = history.dataset(second).labels if compared else ()
+        names = dict(enumerate(history.dataset(second).labels)) if compared else {}
     except AbsentError as error:
         warnings.append(str(error))
         return []
@@ -171,7 +171,7 @@ def _disagreements(
             (
                 row,
                 _png(data.square(images[[row]])[0]),
-                *(names[int(column[row])] for column in columns),
+                *(names.get(column[row], f"{column[row]:.0f}") for column in columns),
             )
             for row in shown
         ]

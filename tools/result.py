@@ -44,7 +44,7 @@ def _other_run(workspace: Revision) -> str | None:
     """The name of another revision that was run, if there is one."""
     commits = {workspace.commit: "HEAD"} | history.tips()
     locks = history.blobs([(commit, LOCK) for commit in commits])
-    here = history.read(workspace, LOCK)
+    here = LOCK.read_bytes()
     runs = (
         name for name, lock in zip(commits.values(), locks, strict=True) if lock not in (b"", here)
     )

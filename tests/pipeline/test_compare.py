@@ -291,7 +291,7 @@ def test_what_was_changed_after_the_run_is_said(branched: Workspace, tmp_path: P
     workspace.run("git", "restore", ".")
     lock = workspace.lock()
     next(dep for dep in lock["evaluate"]["deps"] if "hidden" in dep["path"])["md5"] = "0" * 32
-    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
     assert "changed since its run: models/hidden.keras\n" in compare(workspace, "main")
 
 
@@ -312,7 +312,7 @@ def test_what_only_one_side_has_is_named(branched: Workspace, tmp_path: Path) ->
     workspace = branched.copy(tmp_path)
     lock = workspace.lock()
     del lock["train_linear"]
-    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    (workspace.path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
     workspace.commit("Without the linear model")
     text = compare(workspace, "main")
     assert "\nlinear: " not in text and "\nhidden: " in text
@@ -321,6 +321,8 @@ def test_what_only_one_side_has_is_named(branched: Workspace, tmp_path: Path) ->
 
 def test_the_project_in_a_folder_of_a_repository(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
+    # What is older than the move is read from the remote.
+    shutil.copytree(branched.home, workspace.home, dirs_exist_ok=True)
     shutil.move(workspace.path / ".git", tmp_path)
     top = Workspace(tmp_path)
     top.home = workspace.home
