@@ -123,10 +123,10 @@ from digits.data import Split
 from keras import layers
 
 keras.utils.set_random_seed(1)
-images = np.random.default_rng(0).random((256, 144), np.float32)
+images = np.random.default_rng(0).random((128, 784), np.float32)
 train = Split(images, images[:, :10].argmax(axis=1).astype(np.uint8))
 model = keras.Sequential([
-    keras.Input((144,)), layers.Reshape((12, 12, 1)), layers.Conv2D(8, 3, activation="relu"),
+    keras.Input((784,)), layers.Reshape((28, 28, 1)), layers.Conv2D(16, 3, activation="relu"),
     layers.MaxPooling2D(), layers.Flatten(), layers.Dropout(0.1), layers.Dense(10, "softmax")])
 group = params.read()["train_linear"]
 settings = training.Settings(**{name: group[name] for name in training.Settings.model_fields})

@@ -1,5 +1,6 @@
 """params.yaml: what is accepted, and one line for each mistake."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,11 @@ def test_the_groups_of_the_stages_are_what_params_yaml_holds() -> None:
     values = params.read()
     for name, group in GROUPS.items():
         assert params.load(name, group).model_dump() == values[name]
-    assert params.groups() == [*GROUPS]
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "1E-03", "0.001"])
 def test_numbers_are_read_as_dvc_reads_them(path: Path, written: str) -> None:
-    path.write_text(
-        f"train_linear: {{epochs: 1, batch_size: 1, learning_rate: {written}, seed: 1}}"
-    )
+    path.write_text(re.sub("learning_rate: .*", f"learning_rate: {written}", GOOD))
     assert params.load("train_linear", train_linear.Settings).learning_rate == 0.001
 
 
@@ -57,11 +55,10 @@ RATE = "must be a number from 1e-09 to 1"
 NAME = "must be the name of a file in data/raw/ without .npz: letters, digits, - and _"
 MODELS = "must be a list of at least one name: small letters, digits and _"
 MISTAKES: list[tuple[str, str, object, str]] = [
-    *(("train_hidden", "units", value, COUNT) for value in (0, 10_001, 5.0, "5", True, None, [5])),
+    *(("train_hidden", "units", value, COUNT) for value in (0, 10_001, 5.0, "5", True)),
     ("train_linear", "seed", -1, "must be an integer from 0 to 4294967295"),
     *(("train_linear", "learning_rate", value, RATE) for value in (0, 1.5, float("nan"), "0.1")),
     *(("prepare", "dataset", value, NAME) for value in ("", "../a", "a.npz", "a\n", 5)),
-    ("evaluate", "models", "linear", MODELS),
     ("evaluate", "models", [], MODELS),
     ("runtime", "portable", "yes", "must be true or false"),
 ]
