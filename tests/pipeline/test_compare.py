@@ -141,21 +141,25 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
     assert "over seeds: each side needs 3; run 2 more of main and 2 more of workspace" in words
 
 
-def test_a_long_name_is_printed_once(branched: Workspace) -> None:
+def test_a_long_name_is_printed_once(branched: Workspace, tmp_path: Path) -> None:
+    workspace = branched.copy(tmp_path)
     names = ("feature/a-hidden-layer-of-32-units", "feature/a-hidden-layer-of-64-units")
     for name, revision in zip(names, ("main", "better"), strict=True):
-        branched.run("git", "branch", name, revision)
-    text = compare(branched, *names)
+        workspace.run("git", "branch", name, revision)
+    text = compare(workspace, *names)
     assert all(text.count(name) == 1 for name in names)
     first, second = (line.split()[0] for line in text.splitlines()[:2])
     assert f"8 in {first}, 30 in {second}; McNemar's" in text
 
 
-def test_nothing_differs_and_tensorflow_is_not_imported(branched: Workspace) -> None:
+def test_nothing_differs_and_tensorflow_is_not_imported(
+    branched: Workspace, tmp_path: Path
+) -> None:
+    workspace = branched.copy(tmp_path)
     # An annotated tag is an object of its own.
-    branched.run("git", "tag", "--message", "as it is", "v1", "better")
+    workspace.run("git", "tag", "--message", "as it is", "v1", "better")
     script = "import sys; from tools import compare; compare.main(); print(*sys.modules)"
-    *lines, modules = branched.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
+    *lines, modules = workspace.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
     assert "changed: nothing" in lines[2]
     assert ["identical predictions" in line for line in lines[3:]] == [False, True, False, True]
     assert "tools.compare" in modules.split()
