@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from digits.run import run_main
 from PIL import Image
 
 from digits import datasets
-from digits.run import run_main
 from handwriting.__main__ import main
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
