@@ -1,4 +1,4 @@
-"""Recognize the digits in pictures, one digit in each.
+"""Recognize digits in pictures: one in each, or rows of them with --digits.
 
 Other commands: `python -m handwriting score` and `python -m handwriting dataset`, each with a
 --help. The page to draw on: `make try`.
@@ -8,23 +8,32 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from digits import files, paths
 from digits.errors import UserError
 from digits.run import run_main
-from handwriting import collection, preprocess, recognize, score
+from digits.text import printable
+from handwriting import collection, pictures, preprocess, recognize, score
 from tools import dataset
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STANDARD_INPUT = Path("-")
 # Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
 THREADS = 2
 REV_HELP = "take the models of another branch, tag, commit or experiment"
+
+
+class Answer(NamedTuple):
+    """Each model's digits in a picture and the least probability of one; whether to doubt them."""
+
+    models: dict[str, dict[str, Any]]
+    unsure: bool
 
 
 def main() -> None:
@@ -44,8 +53,9 @@ def recognize_pictures(arguments: list[str]) -> None:
         nargs="+",
         type=Path,
         metavar="PICTURE",
-        help="a PNG, JPEG or WebP file, a folder of them, or - for standard input",
+        help="a picture, a folder of pictures, or - for standard input",
     )
+    parser.add_argument("--digits", action="store_true", help="read rows of digits, such as 2026")
     parser.add_argument("--json", action="store_true", help="print a JSON object per picture")
     parser.add_argument(
         "--save", type=Path, metavar="FOLDER", help="write what the models see, as PNG files"
@@ -58,6 +68,8 @@ def recognize_pictures(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if (options.label is None) != (options.keep is None):
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
+    if options.pictures.count(STANDARD_INPUT) > 1:
+        raise UserError("-: standard input can be read only once")
     label = collection.parse_label(options.label) if options.keep else 0
     if options.save:
         _check_apart(options.save, options.pictures)
@@ -65,30 +77,32 @@ def recognize_pictures(arguments: list[str]) -> None:
         # Fails before the models start.
         folder.mkdir(parents=True, exist_ok=True)
     layers = recognize.read(options.rev)
+    find = preprocess.digits if options.digits else _one_digit
 
     recognizer = None
     refused = False
     saved: set[str] = set()
-    pictures = _expand(options.pictures)
+    found = _expand(options.pictures)
     with ThreadPoolExecutor(THREADS) as pool:
         # One batch is in memory at a time.
-        while batch := list(itertools.islice(pictures, recognize.BATCH)):
-            results = list(pool.map(_read, batch))
+        while batch := list(itertools.islice(found, recognize.BATCH)):
+            results = list(pool.map(partial(_read, find), batch))
             images = [result for result in results if not isinstance(result, UserError)]
             if images and not recognizer:
                 recognizer = recognize.start(layers)
-            answers = iter(_answers(recognizer(np.stack(images))) if recognizer and images else ())
+            answers = iter(_answers(recognizer, images) if recognizer and images else ())
             for path, result in zip(batch, results, strict=True):
                 if isinstance(result, UserError):
                     refused = True
                     _print_refusal(path, result, options.json)
                     continue
                 _print_answer(path, next(answers), options.json)
-                if options.save:
-                    name = _unused(path.stem.strip("-") or "stdin", saved)
-                    files.write(options.save / f"{name}.png", collection.png_bytes(result))
-                if options.keep:
-                    collection.keep(result, label, options.keep)
+                for image in result:
+                    if options.save:
+                        name = _unused(path.stem.strip("-") or "stdin", saved)
+                        files.write(options.save / f"{name}.png", collection.png_bytes(image))
+                    if options.keep:
+                        collection.keep(image, label, options.keep)
     if refused:
         sys.exit(1)
 
@@ -116,7 +130,7 @@ def write_dataset(arguments: list[str]) -> None:
     parser.add_argument("--add-to", required=True, metavar="NAME", help="such as mnist")
     parser.add_argument("--as", required=True, metavar="NEW", help="such as mnist_own", dest="new")
     options = parser.parse_args(arguments)
-    collection.check_name(options.new, options.add_to)
+    collection.check_name(options.new)
     digits, count = collection.added(options.folder, options.add_to)
     path = paths.raw(options.new)
     files.write(path, dataset.content(digits))
@@ -136,59 +150,82 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _expand(arguments: list[Path]) -> Iterator[Path]:
     """The pictures: files as given, and all those in folders; an empty folder as given."""
     for argument in arguments:
-        if argument.is_dir():
-            found = (path for path in argument.rglob("*") if path.suffix.lower() in SUFFIXES)
-            yield from sorted(path for path in found if path.is_file()) or [argument]
-        else:
+        if not argument.is_dir():
             yield argument
+            continue
+        inside = sorted(path for path in argument.rglob("*") if path.is_file())
+        found = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
+        yield from found or [argument]
+        if found and len(inside) > len(found):
+            count = len(inside) - len(found)
+            print(f"{printable(str(argument))}: {count} other files, not read", file=sys.stderr)
 
 
-def _read(path: Path) -> np.ndarray | UserError:
-    """The digit in a picture as the models see it, or why it is refused."""
+def _one_digit(content: bytes, source: str) -> np.ndarray:
+    return preprocess.digit(content, source)[np.newaxis]
+
+
+def _read(find: Callable[[bytes, str], np.ndarray], path: Path) -> np.ndarray | UserError:
+    """The digits in a picture as the models see them, or why it is refused."""
+    source = printable(str(path))
     try:
+        if path == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise UserError("-: standard input is closed")
+            return find(sys.stdin.buffer.read(pictures.MAX_BYTES + 1), source)
         if path.is_dir():
-            raise UserError(f"{_printable(path)}: no PNG, JPEG or WebP files in this folder")
-        with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
-            content = file.read(preprocess.LARGEST_BYTES + 1)
-        return preprocess.digit(content, _printable(path))
+            raise UserError(f"{source}: no pictures in this folder")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{source}: not a regular file")
+        with path.open("rb") as file:
+            return find(file.read(pictures.MAX_BYTES + 1), source)
     except UserError as error:
         return error
     except FileNotFoundError:
-        return UserError(f"{_printable(path)}: no such file")
+        return UserError(f"{source}: no such file")
     except OSError as error:
-        return UserError(f"{_printable(path)}: {error.strerror}")
+        return UserError(f"{source}: {error.strerror}")
 
 
 def _check_apart(save: Path, pictures: list[Path]) -> None:
     """Raise UserError if what is saved could overwrite pictures, or be taken for some."""
-    target = save.resolve()
+    try:
+        target = save.resolve(strict=save.is_symlink())
+    except (OSError, RuntimeError):
+        raise UserError(f"{save}: a link that leads nowhere; save to another folder") from None
     for picture in pictures:
         inside = picture.is_dir() and target.is_relative_to(picture.resolve())
         if inside or target == picture.parent.resolve():
             raise UserError(f"{save}: the pictures are there; save to another folder")
 
 
-def _answers(probabilities: Mapping[str, np.ndarray]) -> list[dict[str, dict[str, float]]]:
-    """For each image, the digit that each model sees and its probability."""
-    best = {name: (of.argmax(axis=1), of.max(axis=1)) for name, of in probabilities.items()}
-    n = len(next(iter(probabilities.values())))
-    return [
-        {
-            name: {"digit": int(digits[i]), "probability": round(float(maxima[i]), 6)}
-            for name, (digits, maxima) in best.items()
-        }
-        for i in range(n)
-    ]
+def _answers(recognizer: recognize.Recognizer, images: list[np.ndarray]) -> Iterator[Answer]:
+    """For each picture, given its digits uint8 (n, 28, 28), what each model reads."""
+    probabilities = recognizer(np.concatenate(images))
+    unsure = recognize.unsure(probabilities)
+    start = 0
+    for end in itertools.accumulate(map(len, images)):
+        models = {}
+        for name, of_model in probabilities.items():
+            part = of_model[start:end]
+            models[name] = {
+                "digit": "".join(str(label) for label in part.argmax(axis=1)),
+                "probability": round(float(part.max(axis=1).min()), 6),
+            }
+        yield Answer(models, bool(unsure[start:end].any()))
+        start = end
 
 
-def _print_answer(path: Path, answer: Mapping[str, dict[str, float]], as_json: bool) -> None:
+def _print_answer(path: Path, answer: Answer, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"file": str(path), **answer}))
+        print(json.dumps({"file": str(path), **answer.models, "unsure": answer.unsure}))
         return
+    doubt = ", unsure" if answer.unsure else ""
     said = [
-        f"{name} {of['digit']} ({100 * of['probability']:.1f} %)" for name, of in answer.items()
+        f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
+        for name, read in answer.models.items()
     ]
-    print(f"{_printable(path)}: {', '.join(said)}")
+    print(f"{printable(str(path))}: {', '.join(said)}")
 
 
 def _print_refusal(path: Path, error: UserError, as_json: bool) -> None:
@@ -203,11 +240,6 @@ def _unused(stem: str, used: set[str]) -> str:
     name = next(name for name in names if name not in used)
     used.add(name)
     return name
-
-
-def _printable(path: Path) -> str:
-    """The path in one line, with a question mark for each byte that cannot be printed."""
-    return "".join(char if char.isprintable() else "?" for char in str(path))
 
 
 if __name__ == "__main__":

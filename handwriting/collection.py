@@ -15,8 +15,6 @@ from digits.splits import CLASSES
 from handwriting.preprocess import SIDE
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-# Git tracks it.
-MNIST = "mnist"
 
 
 def png_bytes(image: np.ndarray) -> bytes:
@@ -85,12 +83,13 @@ def added(folder: Path, dataset: str) -> tuple[Digits, int]:
     return digits._replace(x_train=x_train, y_train=y_train), len(labels)
 
 
-def check_name(name: str, dataset: str) -> None:
-    """Raise UserError if a data set made from `dataset` cannot be called `name`."""
+def check_name(name: str) -> None:
+    """Raise UserError if a new data set cannot be called `name`, as if there is one already."""
     if not NAME.fullmatch(name):
         raise UserError(f"{name}: not a name for a data set; use letters, digits, - and _")
-    if name in (MNIST, dataset):
-        raise UserError(f"{paths.raw(name)}: would be overwritten; use another name")
+    for path in (paths.raw(name), Path(f"{paths.raw(name)}.dvc")):
+        if path.exists():
+            raise UserError(f"{path}: exists already; use another name, or remove it first")
 
 
 def _image(path: Path) -> np.ndarray:

@@ -20,7 +20,7 @@ def report(probabilities: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
         low, high = metrics.proportion_ci95(np.array(correct), np.array(n))
         lines.append(
             f"{name}: accuracy {correct / n:.3f} ({correct} of {n}), "
-            f"95 % interval {low:.3f} to {high:.3f}"
+            f"95% interval {low:.3f} to {high:.3f}"
         )
         wrong = Counter(zip(labels[digits != labels], digits[digits != labels], strict=True))
         lines += [
