@@ -38,6 +38,7 @@ MAX_PIECES = 3
 
 EIGHT = np.ones((3, 3))
 NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
+LINES = "lines, but no digit; write one on them"
 SEVERAL = "more than one digit; cut out one, or read a row of them with --digits"
 
 
@@ -57,8 +58,10 @@ def digits(content: bytes, source: str) -> np.ndarray:
     """The digits in a picture from left to right: uint8 (n, 28, 28), n > 0; see `digit`."""
     try:
         contrast = ink.find(pictures.brightness(content, SEARCH_SIDE))
-        if contrast is None or not contrast.any():
+        if contrast is None:
             raise RefusedError(NO_DIGIT)
+        if not contrast.any():
+            raise RefusedError(LINES)
         return np.stack([_normalize(piece) for piece in _cut_out(contrast)])
     except RefusedError as error:
         raise UserError(f"{source}: {error}") from None
@@ -94,7 +97,7 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
 def _sharp(share: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
     """Ink from 0 to 1, given the share of its full contrast; thinned where blur widens strokes."""
     for middle in (0.5, 0.6, 0.7, 0.8):
-        found = np.clip(2 * (share[box] - middle) + 0.5, 0, 1)
+        found = np.clip(2.5 * (share[box] - middle) + 0.5, 0, 1)
         if _thickness(found > 0.5) <= MAX_STROKE * max(found.shape):
             break
     return found
