@@ -57,9 +57,12 @@ def find(brightness: np.ndarray) -> np.ndarray | None:
     angle = _tilt(contrast)
     turned = _turned(contrast, angle)
     page = _turned(np.ones_like(contrast), angle) > 0
-    # A frame is as long as a rule where it is large.
-    found = _without_rules(_without(turned, _is_frame, strength(turned) / 2), page)
     # In a blurred picture, what is pale joins pieces.
+    found = turned
+    for least in (0, strength(turned) / 2):
+        found = _without(found, _is_frame, least)
+    # Frames come first, since a large one is as long as a rule.
+    found = _without_rules(found, page)
     for least in (0, strength(found) / 2):
         found = _without(found, _is_bar, least)
     return contrast if (found == turned).all() else found
@@ -272,5 +275,7 @@ def _is_bar(box: Box, other: Box) -> bool:
 
 def _is_frame(box: Box, other: Box) -> bool:
     """Whether the other piece is inside the first, and large enough to be what it frames."""
-    inside = all(a.start < b.start and b.stop < a.stop for a, b in zip(box, other, strict=True))
+    inside = box != other and all(
+        a.start <= b.start and b.stop <= a.stop for a, b in zip(box, other, strict=True)
+    )
     return inside and size(other)[0] >= MIN_FRAMED * size(box)[0]
