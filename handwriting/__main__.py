@@ -158,7 +158,10 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
         yield from found or [argument]
         if found and len(inside) > len(found):
             count = len(inside) - len(found)
-            print(f"{printable(str(argument))}: {count} other files, not read", file=sys.stderr)
+            print(
+                f"{printable(str(argument))}: files that are no pictures by their names: {count}",
+                file=sys.stderr,
+            )
 
 
 def _one_digit(content: bytes, source: str) -> np.ndarray:
