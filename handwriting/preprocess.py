@@ -17,7 +17,7 @@ STROKES_SIDE = 80
 
 # As shares of the longer side of the largest piece of ink: pieces further apart, down and across,
 # are not of the same digit, and smaller ones are specks.
-MAX_GAP = (0.2, 0.12)
+MAX_GAP = (0.25, 0.12)
 MIN_PIECE = 0.08
 # As a share of the height of the largest part: what is less high is dirt.
 MAX_DIRT = 0.35
