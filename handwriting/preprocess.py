@@ -15,9 +15,9 @@ DIGIT_SIDE = 20
 SEARCH_SIDE = 480
 STROKES_SIDE = 80
 
-# As shares of the longer side of the largest piece of ink: pieces further apart, down and across,
-# are not of the same digit, and smaller ones are specks.
-MAX_GAP = (0.25, 0.12)
+# As shares of the longer side of the largest piece of ink: pieces further apart are not of the same
+# digit, and smaller ones are specks.
+MAX_GAP = 0.2
 MIN_PIECE = 0.08
 # As a share of the height of the largest part: what is less high is dirt.
 MAX_DIRT = 0.35
@@ -78,7 +78,7 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     sides = np.array([max(ink.size(box)) for box in ndimage.find_objects(pieces)])
     longest = sides.max()
     mask &= (sides >= MIN_PIECE * longest)[pieces - 1]
-    gap = [round(share * longest) | 1 for share in MAX_GAP]
+    gap = round(MAX_GAP * longest) | 1
     parts, _ = ndimage.label(ndimage.maximum_filter(mask, gap), EIGHT)
     parts *= mask
     boxes = ndimage.find_objects(parts)
