@@ -64,7 +64,9 @@ def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
     return model
 
 
-def logits(model: keras.Model, portable: bool) -> Callable[[np.ndarray], np.ndarray]:
+def logits(
+    model: keras.Model, portable: bool, batch_size: int = INFERENCE_BATCH
+) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images float32 (n, pixels) to logits float32 (n, labels).
 
     Logits are the values before a last softmax or sigmoid. XLA compiles the function, since other
@@ -79,10 +81,10 @@ def logits(model: keras.Model, portable: bool) -> Callable[[np.ndarray], np.ndar
 
     def compute(images: np.ndarray) -> np.ndarray:
         found = []
-        for start in range(0, max(1, len(images)), INFERENCE_BATCH):
-            batch = images[start : start + INFERENCE_BATCH]
+        for start in range(0, max(1, len(images)), batch_size):
+            batch = images[start : start + batch_size]
             # XLA would compile another function for each number of images.
-            padded = np.pad(batch, [(0, INFERENCE_BATCH - len(batch)), (0, 0)])
+            padded = np.pad(batch, [(0, batch_size - len(batch)), (0, 0)])
             found.append(forward(tf.constant(padded)).numpy()[: len(batch)])
         return np.concatenate(found)
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable
 
@@ -11,8 +12,13 @@ MAX_COLUMNS = 100
 
 
 def printable(text: str) -> str:
-    """The text with a ? for every character that controls the terminal or cannot be seen."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """The text with a ? for each character that would not print as itself.
+
+    These control the terminal or the direction of writing, or its encoding lacks them.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return shown.encode(encoding, "replace").decode(encoding)
 
 
 def redact(text: str) -> str:

@@ -3,20 +3,19 @@
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import numpy as np
 from PIL import Image
 
-from digits import datasets, files, paths
-from digits.datasets import Digits
-from digits.errors import UserError
-from digits.splits import CLASSES
+from digits import data, files, paths
+from digits.data import RawData
+from digits.errors import UserError, first_line
 from handwriting.preprocess import SIDE
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-# Git tracks it.
-MNIST = "mnist"
 
 
 def png_bytes(image: np.ndarray) -> bytes:
@@ -26,71 +25,75 @@ def png_bytes(image: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def parse_label(text: str) -> int:
-    """A label from 0 to 9. Raises UserError if `text` is anything else."""
-    if not re.fullmatch("[0-9]", text):
-        raise UserError(f"{text}: not a label; labels are 0 to {CLASSES - 1}")
-    return int(text)
+def check_label(label: str, labels: Sequence[str]) -> None:
+    """Raise UserError if it is none of the labels."""
+    if label not in labels:
+        raise UserError(f"{label}: not a label; labels are {', '.join(labels)}")
 
 
-def keep(image: np.ndarray, label: int, folder: Path) -> Path:
-    """Store an image, uint8 (28, 28), under its label; return the path.
+def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | None, str | None]:
+    """Store an image, uint8 (28, 28), under its label and no other; None removes it.
 
-    Its name is a hash of its pixels, so the same image is one file. The same image under another
-    label is removed.
+    Returns its path, and the label that it had before.
     """
+    # The same image is one file.
     name = f"{hashlib.sha256(image.tobytes()).hexdigest()[:16]}.png"
-    path = folder / str(label) / name
-    files.write(path, png_bytes(image))
-    for other in range(CLASSES):
-        if other != label:
-            (folder / str(other) / name).unlink(missing_ok=True)
-    return path
+    before = {unquote(path.parent.name): path for path in folder.glob(f"*/{name}")}
+    path = None
+    if label is not None:
+        # A label may be "T-shirt/top".
+        path = folder / quote(label, safe=" ") / name
+        files.write(path, png_bytes(image))
+    for other in before.values():
+        if other != path:
+            other.unlink()
+    return path, next(iter(before), None)
 
 
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The kept images, uint8 (n, 28, 28), and labels, uint8 (n,), by label and name; n > 0.
 
     Raises UserError if there are none, or if a file under a label is no such image.
     """
     found = [
-        (path, label)
-        for label in range(CLASSES)
-        for path in sorted((folder / str(label)).glob("*.png"))
+        (path, number)
+        for number, label in enumerate(labels)
+        for path in sorted((folder / quote(label, safe=" ")).glob("*.png"))
     ]
     if not found:
         raise UserError(
             f"{folder}: no images kept here; "
-            f"keep some: python -m handwriting PICTURE --label 7 --keep {folder}"
+            f"keep some: python -m handwriting PICTURE --label {labels[-1]} --keep {folder}"
         )
     images = np.stack([_image(path) for path, _ in found])
     return images, np.array([label for _, label in found], np.uint8)
 
 
-def added(folder: Path, dataset: str) -> tuple[Digits, int]:
+def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     """A data set with the kept images added to its training images, and their number.
 
-    The test images stay. Raises UserError as `datasets.read` and `read` do, or if the images of the
+    The test images stay. Raises UserError as `data.read_raw` and `read` do, or if the images of the
     data set have another size.
     """
-    digits = datasets.read(dataset)
-    side = digits.x_train.shape[1]
+    raw = data.read_raw(dataset)
+    side = raw.x_train.shape[1]
     if side != SIDE:
         raise UserError(
             f"{paths.raw(dataset)}: its images have {side}x{side} pixels, the kept ones 28x28"
         )
-    images, labels = read(folder)
-    x_train = np.concatenate([digits.x_train, images])
-    y_train = np.concatenate([digits.y_train, labels])
-    return digits._replace(x_train=x_train, y_train=y_train), len(labels)
+    images, labels = read(folder, raw.names)
+    x_train = np.concatenate([raw.x_train, images])
+    y_train = np.concatenate([raw.y_train, labels])
+    return raw._replace(x_train=x_train, y_train=y_train), len(labels)
 
 
-def check_name(name: str, dataset: str) -> None:
-    """Raise UserError if a data set made from `dataset` cannot be called `name`."""
+def check_name(name: str) -> None:
+    """Raise UserError if a new data set cannot be called `name`, as if there is one already."""
     if not NAME.fullmatch(name):
         raise UserError(f"{name}: not a name for a data set; use letters, digits, - and _")
-    if name in (MNIST, dataset):
-        raise UserError(f"{paths.raw(name)}: would be overwritten; use another name")
+    for path in (paths.raw(name), Path(f"{paths.raw(name)}.dvc")):
+        if path.exists():
+            raise UserError(f"{path}: exists already; use another name, or remove it first")
 
 
 def _image(path: Path) -> np.ndarray:
@@ -100,5 +103,5 @@ def _image(path: Path) -> np.ndarray:
                 return np.asarray(image)
     except Exception as error:
         # A damaged file raises any of several kinds.
-        raise UserError(f"{path}: not a readable PNG file ({files.first_line(error)})") from None
+        raise UserError(f"{path}: not a readable PNG file ({first_line(error)})") from None
     raise UserError(f"{path}: not an image of 28x28 gray pixels; --keep makes such images")

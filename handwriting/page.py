@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digits.run import run_main
-from digits.splits import CLASSES
 
 from digits.errors import UserError
+from digits.stage import run_main
 from handwriting import collection, preprocess, recognize
 from handwriting.recognize import Recognizer
 
@@ -51,10 +50,10 @@ HEADERS = {
 
 
 def main() -> None:
-    layers = recognize.read()
+    trained = recognize.read()
     if rev := os.environ.get("REV"):
-        layers |= {f"{name}, {rev}": found for name, found in recognize.read(rev).items()}
-    app = application(recognize.start(layers, batch=1), [str(digit) for digit in range(CLASSES)])
+        trained = recognize.with_revision(trained, rev)
+    app = application(recognize.start(trained, batch=1), trained.labels)
     with listen() as listener:
         port = listener.getsockname()[1]
         if "SSH_CONNECTION" in os.environ:
@@ -83,7 +82,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     """The files in static/, and what they ask for.
 
     POST /recognize answers what the models see in a picture and what they say. POST /keep?label=7
-    stores what they see, and answers where, and its label before; with DELETE it is removed.
+    stores what they see, and answers where, and its label before; DELETE /keep removes it.
     """
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
@@ -94,11 +93,11 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         return await with_image(request, lambda image: _answer(image, recognizer, labels))
 
     async def keep(request: Request) -> Response:
-        label = request.query_params.get("label")
-        if label not in labels:
-            raise UserError(f"not a label; labels are {', '.join(labels)}")
-        number, remove = labels.index(label), request.method == "DELETE"
-        return await with_image(request, lambda image: _keep(image, number, remove))
+        label = None
+        if request.method == "POST":
+            label = request.query_params.get("label", "")
+            collection.check_label(label, labels)
+        return await with_image(request, lambda image: _keep(image, label))
 
     async def with_image(request: Request, function: Callable[[np.ndarray], Any]) -> Response:
         content = await request.body()
@@ -138,28 +137,26 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 def _answer(image: np.ndarray, recognizer: Recognizer, labels: Sequence[str]) -> dict[str, Any]:
-    def said(probabilities: np.ndarray) -> dict[str, Any]:
-        best, shown = int(probabilities.argmax()), probabilities.round(6).tolist()
-        return {"label": labels[best], "unsure": _unsure(probabilities), "probabilities": shown}
-
+    found = recognizer(image[np.newaxis])
+    unsure = bool(recognize.unsure(found)[0])
+    models = {
+        name: {
+            "label": labels[int(probabilities[0].argmax())],
+            "unsure": unsure,
+            "probabilities": probabilities[0].round(6).tolist(),
+        }
+        for name, probabilities in found.items()
+    }
     png = base64.b64encode(collection.png_bytes(image)).decode()
-    models = {name: said(found[0]) for name, found in recognizer(image[np.newaxis]).items()}
     return {"image": f"data:image/png;base64,{png}", "models": models}
 
 
-def _unsure(probabilities: np.ndarray) -> bool:
-    return bool(probabilities.max() < 0.5)
-
-
-def _keep(image: np.ndarray, label: int, remove: bool) -> dict[str, Any]:
-    before = {path.name: path.parent.name for path in OWN.glob("*/*.png")}
+def _keep(image: np.ndarray, label: str | None) -> dict[str, Any]:
     try:
-        path = collection.keep(image, label, OWN)
-        if remove:
-            path.unlink()
+        path, before = collection.keep(image, label, OWN)
     except OSError as error:
         raise UserError(f"not saved: {error.filename}: {error.strerror}") from None
-    return {"path": str(path), "before": before.get(path.name)}
+    return {"path": path and str(path), "before": before}
 
 
 if __name__ == "__main__":

@@ -1,29 +1,33 @@
 """How many kept images each model recognizes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from digits import metrics
 
 
-def report(probabilities: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
+def report(
+    probabilities: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str]
+) -> str:
     """For each model its accuracy on n > 0 images, and what it confuses with what.
 
-    Takes each model's probabilities float64 (n, 10), and labels uint8 (n,).
+    Takes each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
     """
     lines = []
-    for name, of in probabilities.items():
-        digits = of.argmax(axis=1)
-        n, correct = len(labels), int(np.sum(digits == labels))
+    for name, found in probabilities.items():
+        predicted = found.argmax(axis=1)
+        n, correct = len(labels), int(np.sum(predicted == labels))
         low, high = metrics.proportion_ci95(np.array(correct), np.array(n))
         lines.append(
             f"{name}: accuracy {correct / n:.3f} ({correct} of {n}), "
-            f"95 % interval {low:.3f} to {high:.3f}"
+            f"95% interval {low:.3f} to {high:.3f}"
         )
-        wrong = Counter(zip(labels[digits != labels], digits[digits != labels], strict=True))
+        wrong = predicted != labels
+        confused = Counter(zip(labels[wrong], predicted[wrong], strict=True))
         lines += [
-            f"  {label} read as {digit}: {count}" for (label, digit), count in wrong.most_common()
+            f"  {names[label]} read as {names[other]}: {count}"
+            for (label, other), count in confused.most_common()
         ]
     return "\n".join(lines)

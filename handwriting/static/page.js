@@ -116,8 +116,8 @@ async function save(label, method = "POST") {
   try {
     const query = `label=${encodeURIComponent(label)}`;
     const { path, before } = await send(method, `keep?${query}`, content);
-    line.push(method === "POST" ? `Saved: ${path}` : `Removed: ${path}`);
-    if (method === "POST") {
+    line.push(path ? `Saved: ${path}` : "Removed.");
+    if (path) {
       pressed = label;
       const undo = element("button", { type: "button" }, "Undo");
       undo.addEventListener("click", () => (before ? save(before) : save(label, "DELETE")));

@@ -1,47 +1,107 @@
-"""Photographs, as `tests/photographs.py` simulates them, before the models of the default run."""
+"""Many pictures, drawn at random or simulated photographs, before the models of the default run."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from digits import datasets
-from tests.conftest import Workspace
-from tests.photographs import photograph
+from tests import written
+from tests.conftest import ROOT, Workspace
+from tests.photographs import file_bytes, photograph
 
-COUNT = 1000
-MOST_GROWTH_KB = 50_000
+MAX_GROWTH_KB = 50_000
+Picture = tuple[bytes, int]
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """COUNT test images of MNIST; the name of each ends with its label."""
-    folder = tmp_path_factory.mktemp("photographs")
+def photographs() -> list[Picture]:
+    """1,000 test images of MNIST."""
     digits = datasets.read("mnist")
     rng = np.random.default_rng(0)
-    for number in rng.choice(len(digits.y_test), COUNT, replace=False):
-        path = folder / f"{number:05}_{digits.y_test[number]}.jpg"
-        path.write_bytes(photograph(digits.x_test[number], rng))
-    return folder
+    numbers = rng.choice(len(digits.y_test), 1000, replace=False)
+    return [(photograph(digits.x_test[n], rng), int(digits.y_test[n])) for n in numbers]
 
 
-def test_accuracy(mnist_pipeline: Workspace, photographs: Path) -> None:
-    """A photograph that is refused counts as wrong."""
-    done = mnist_pipeline.run(
-        sys.executable, "-m", "handwriting", photographs, "--json", status=None
+def uci() -> list[Picture]:
+    """500 digits of other people, with a margin of paper: 8x8 pixels, enlarged."""
+    with np.load(ROOT / "tests/data/uci_digits.npz") as data:
+        return [(enlarged(image), int(label)) for image, label in zip(*data.values(), strict=True)]
+
+
+def enlarged(image: np.ndarray) -> bytes:
+    paper = 255 - np.pad(image, 1) * (255 / 16)
+    large = Image.fromarray(paper.astype(np.uint8)).resize((240, 240), Image.Resampling.BICUBIC)
+    return file_bytes(large)
+
+
+def answers(workspace: Workspace, folder: Path, pictures: list[Picture]) -> list[dict[str, Any]]:
+    """What the command says of each picture."""
+    for number, (content, label) in enumerate(pictures):
+        (folder / f"{number:05}_{label}.png").write_bytes(content)
+    done = workspace.run(sys.executable, "-m", "handwriting", folder, "--json", status=None)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == len(pictures)
+    return said
+
+
+def share(said: list[dict[str, Any]], model: str, correct: bool) -> float:
+    """The share of pictures that a model reads correctly, or wrongly; the rest is refused."""
+    return float(
+        np.mean(
+            [
+                model in answer
+                and (Path(answer["file"]).stem[-1] == answer[model]["digit"]) == correct
+                for answer in said
+            ]
+        )
     )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == COUNT
-    for model, least in (("hidden", 0.96), ("linear", 0.86)):
-        correct = [
-            "error" not in answer and Path(answer["file"]).stem[-1] == str(answer[model]["digit"])
-            for answer in answers
-        ]
-        assert np.mean(correct) >= least, model
+
+
+@pytest.mark.parametrize(
+    ("scene", "least", "most"),
+    [
+        (written.plain, 0.97, 0.02),
+        (written.lined, 0.95, 0.02),
+        (written.boxed, 0.95, 0.02),
+        (written.underlined, 0.95, 0.02),
+        (written.screenshot, 0.95, 0.02),
+        (written.desk, 0.85, 0.03),
+    ],
+)
+def test_written_digits(
+    mnist_pipeline: Workspace, tmp_path: Path, scene: written.Scene, least: float, most: float
+) -> None:
+    said = answers(mnist_pipeline, tmp_path, written.sample(scene, 108, seed=101))
+    assert share(said, "hidden", correct=True) >= least
+    assert share(said, "hidden", correct=False) <= most
+
+
+@pytest.mark.parametrize(
+    ("pictures", "hidden", "linear"), [(photographs, 0.96, 0.86), (uci, 0.84, 0.71)]
+)
+def test_accuracy(
+    mnist_pipeline: Workspace,
+    tmp_path: Path,
+    pictures: Callable[[], list[Picture]],
+    hidden: float,
+    linear: float,
+) -> None:
+    said = answers(mnist_pipeline, tmp_path, pictures())
+    assert share(said, "hidden", correct=True) >= hidden
+    assert share(said, "linear", correct=True) >= linear
+
+
+def test_what_is_no_digit_is_refused_or_unsure(mnist_pipeline: Workspace, tmp_path: Path) -> None:
+    rng = np.random.default_rng(101)
+    said = answers(mnist_pipeline, tmp_path, [(written.no_digit(rng), 0) for _ in range(300)])
+    assert np.mean([not answer.get("unsure", True) for answer in said]) <= 0.15
 
 
 def peak_memory(workspace: Workspace, pictures: list[Path]) -> int:
@@ -58,8 +118,11 @@ def peak_memory(workspace: Workspace, pictures: list[Path]) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_pictures(
-    mnist_pipeline: Workspace, photographs: Path
+    mnist_pipeline: Workspace, tmp_path: Path
 ) -> None:
-    pictures = sorted(photographs.iterdir())[:100]
+    pictures = []
+    for number, (content, _) in enumerate(written.sample(written.plain, 100, seed=0)):
+        pictures.append(tmp_path / f"{number}.jpg")
+        pictures[-1].write_bytes(content)
     few, many = (peak_memory(mnist_pipeline, pictures * times) for times in (1, 10))
-    assert many < few + MOST_GROWTH_KB
+    assert many < few + MAX_GROWTH_KB

@@ -8,7 +8,7 @@ from PIL import Image
 
 from digits import datasets, files, paths
 from digits.errors import UserError
-from handwriting import collection, score
+from handwriting import collection, recognize, score
 from tests.photographs import file_bytes
 
 
@@ -96,14 +96,16 @@ def test_images_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         collection.added(Path("own"), "eight")
 
 
-@pytest.mark.parametrize("name", ["mnist", "other", "a/b", "../mnist", "", "a b", "a.npz"])
-def test_names_that_a_new_data_set_cannot_have(name: str) -> None:
+@pytest.mark.parametrize("name", ["tracked", "present", "a/b", "../mnist", "", "a b", "a.npz"])
+def test_names_that_a_new_data_set_cannot_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write(Path("data/raw/present.npz"), b"")
+    files.write(Path("data/raw/tracked.npz.dvc"), b"")
+    collection.check_name("mnist_own-2")
     with pytest.raises(UserError):
-        collection.check_name(name, "other")
-
-
-def test_a_new_name() -> None:
-    collection.check_name("mnist_own-2", "mnist")
+        collection.check_name(name)
 
 
 def test_a_report_names_what_is_confused_most_often_first() -> None:
@@ -111,8 +113,16 @@ def test_a_report_names_what_is_confused_most_often_first() -> None:
     digits = np.array([9, 9, 4, 7, 7])
     perfect = np.eye(10)[labels]
     assert score.report({"linear": np.eye(10)[digits], "hidden": perfect}, labels).splitlines() == [
-        "linear: accuracy 0.400 (2 of 5), 95 % interval 0.118 to 0.769",
+        "linear: accuracy 0.400 (2 of 5), 95% interval 0.118 to 0.769",
         "  4 read as 9: 2",
         "  1 read as 7: 1",
-        "hidden: accuracy 1.000 (5 of 5), 95 % interval 0.566 to 1.000",
+        "hidden: accuracy 1.000 (5 of 5), 95% interval 0.566 to 1.000",
     ]
+
+
+def test_models_that_differ_are_unsure() -> None:
+    models = {
+        "linear": np.array([[0.9, 0.1], [0.9, 0.1]]),
+        "hidden": np.array([[1, 0], [0.2, 0.8]]),
+    }
+    assert recognize.unsure(models).tolist() == [False, True]

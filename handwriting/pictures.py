@@ -1,0 +1,107 @@
+"""From the content of a picture file to brightness."""
+
+import io
+import warnings
+from contextlib import suppress
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from digits.errors import first_line
+
+with suppress(ModuleNotFoundError):
+    # Of the extra `heic`.
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")
+SUFFIXES = (
+    (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
+)  # fmt: skip
+HEIC = "a HEIC picture: make setup EXTRAS=heic installs what reads it; or save it as JPEG"
+MAX_BYTES = 100 * 10**6
+MAX_PIXELS = 50 * 10**6
+# Of a progressive JPEG. One has about ten; each takes as long to decode as a whole picture.
+MAX_SCANS = 100
+START_OF_SCAN = b"\xff\xda"
+
+# About damaged EXIF data, and about pictures so large that they are refused here.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class RefusedError(Exception):
+    """Why a picture is refused."""
+
+
+def brightness(content: bytes, side: int) -> np.ndarray:
+    """The color channel with the greatest contrast: float32 (height, width) in 0..255.
+
+    The picture is upright, and its longer side has at most `side` pixels. Raises RefusedError if
+    `content` is not that of one picture, or too large.
+    """
+    image = _decode(content, side)
+    if image.mode == "RGBA":
+        pixels = np.asarray(image)
+        visible = pixels[pixels[..., 3] > 127, :3]
+        # What is only light was drawn for a dark background.
+        background = "black" if visible.size and visible.min() > 127 else "white"
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+        image = image.convert("RGB")
+    channels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
+    contrast = channels[::4, ::4].std(axis=(0, 1))
+    channel = Image.fromarray(np.ascontiguousarray(channels[..., contrast.argmax()]))
+    # In a small picture, what smooths noise would blur strokes.
+    times = max(1, side // 2 // max(channel.size))
+    large = channel.resize(
+        (times * channel.width, times * channel.height), Image.Resampling.BICUBIC
+    )
+    return np.asarray(large)
+
+
+def _decode(content: bytes, side: int) -> Image.Image:
+    """The picture in mode L, RGB or RGBA."""
+    too_large = RefusedError(
+        f"larger than {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB"
+    )
+    if not content:
+        raise RefusedError("the file is empty")
+    if len(content) > MAX_BYTES:
+        raise too_large
+    if content.startswith(b"\xff\xd8") and content.count(START_OF_SCAN) > MAX_SCANS:
+        raise RefusedError(f"a JPEG of more than {MAX_SCANS} scans; save it again")
+    try:
+        # Reads the header. Nothing is decompressed before the size is known.
+        image: Image.Image = Image.open(io.BytesIO(content), formats=_known_formats())
+    except Image.DecompressionBombError:
+        raise too_large from None
+    except Exception:
+        # A damaged header raises any of several kinds.
+        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1") and "HEIF" not in Image.OPEN:
+            raise RefusedError(HEIC) from None
+        raise RefusedError("not a picture in a known format, such as PNG or JPEG") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise too_large
+    # A phone's JPEG or HEIC may hold more pictures, of which the first is the photograph.
+    if image.format not in ("MPO", "HEIF") and getattr(image, "n_frames", 1) > 1:
+        raise RefusedError("more than one picture in the file; save one of them")
+    try:
+        # Has a JPEG decoded at a fraction of its size.
+        image.draft(None, (side, side))
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith("I"):
+            # 16 bits per pixel.
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        elif image.has_transparency_data:
+            image = image.convert("RGBA")
+        elif image.mode != "L":
+            image = image.convert("RGB")
+        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
+    except Exception as error:
+        raise RefusedError(f"damaged ({first_line(error)})") from None
+    return image
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
