@@ -33,7 +33,7 @@ run: setup ## run the pipeline (the default) and show the result
 setup: $(VENV)/.setup ## create .venv; with EXTRAS="s3 ssh", for such remotes
 	@if [ -n "$$EXTRAS" ]; then set -f; $(INSTALL) $$(printf ' --extra %s' $$EXTRAS); fi
 
-setup-dev: $(VENV)/.setup-dev ## add what tests and checks need
+setup-dev: $(VENV)/.setup-dev ## add the packages for tests and checks
 
 $(UV): requirements.lock
 	@git rev-parse --git-dir > /dev/null || { echo "error: DVC needs a Git repository. Get the project" \
@@ -66,13 +66,13 @@ result: setup ## show the result again
 report: setup ## compare with a revision, by default HEAD, on a page: make report REV=main
 	@python -m tools.report
 
-compare: setup ## do two revisions really differ? make compare REV=main [REV2=workspace]
+compare: setup ## is one revision better? make compare REV=main [REV2=workspace]
 	@python -m tools.compare
 
 leaderboard: setup ## the models of all experiments, best validation accuracy first
 	@python -m tools.leaderboard
 
-try: $(VENV)/.setup-handwriting ## draw digits on a page and see what the models say; REV=main adds main's
+try: $(VENV)/.setup-handwriting ## classify a drawn digit on a page; REV=main adds main's models
 	@python -m handwriting.page
 
 notebook: $(VENV)/.setup-notebook ## open the notebook in the browser
@@ -85,13 +85,13 @@ push: setup ## push all files of all runs to the DVC remote, so that nobody runs
 	@python -m tools.push
 
 doctor: export PATH := $(USER_PATH)
-doctor: ## check what the pipeline needs, and say what to do about it
+doctor: ## check the environment, and name the remedies
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m tools.doctor
 
-test: setup-dev ## run the tests that a person waits for
+test: setup-dev ## run the fast tests
 	@python -m pytest --numprocesses 2 --dist worksteal tests/pipeline tests/unit
 
-test-all: setup-dev ## run all tests, and count the lines of stages/ that they cover
+test-all: setup-dev ## run all tests, and count the lines of stages/ and digits/ that they cover
 	@coverage erase
 	@# The emulated processors take longest, so they start first.
 	@coverage run -m pytest --numprocesses 2 --dist worksteal \
@@ -108,14 +108,14 @@ check: setup-dev ## lint, format, types, the workflow
 bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
 	@python -m benchmarks $${OUT:+--out "$$OUT"}
 
-pictures: setup ## copy the figures that the README and docs/ show
+pictures: setup ## copy the figures of the README and docs/
 	@cp metrics/figures/examples.png metrics/figures/mistakes_hidden.png docs/
 
 lock: $(UV) ## renew requirements.lock from pyproject.toml
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-header --no-annotate --upgrade --all-extras pyproject.toml -o requirements.lock
 
-clean: ## remove .venv and caches, nothing that the pipeline wrote
+clean: ## remove .venv and caches, no results
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
 
 help: ## list the targets
