@@ -108,8 +108,9 @@ check: setup-dev ## lint, format, types, the workflow
 bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
 	@python -m benchmarks $${OUT:+--out "$$OUT"}
 
-pictures: setup ## copy the figures of the README and docs/
+pictures: setup-dev ## renew the figures of the README and the outputs of the notebook
 	@cp metrics/figures/examples.png metrics/figures/mistakes_hidden.png docs/
+	@python -m tools.notebook
 
 lock: $(UV) ## renew requirements.lock from pyproject.toml
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
