@@ -83,9 +83,11 @@ def _shell() -> Finding:
 
 
 def _git() -> Finding:
-    unmerged = git("diff", "--name-only", "--diff-filter=U", "--relative").splitlines()
+    # Mode, hash and stage, then the path.
+    unmerged = {line.split("\t")[1] for line in git("ls-files", "--unmerged").splitlines()}
     if unmerged:
-        return PROBLEM, "Git", f"merge conflict in {', '.join(unmerged)}: docs/troubleshooting.md"
+        names = ", ".join(sorted(unmerged))
+        return PROBLEM, "Git", f"merge conflict in {names}: docs/troubleshooting.md"
     # DVC may have changed it in the second in which Git looked at it last.
     content = git("hash-object", "params.yaml").strip()
     if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):

@@ -1,7 +1,6 @@
 """`make compare REV=main [REV2=workspace]`: is the other revision really better?
 
-Compares the predictions of two revisions for the same test images, and the mean accuracies of
-settings that have been run with several seeds.
+On the same test images, and over all seeds that the settings have been run with.
 """
 
 import csv
@@ -40,7 +39,7 @@ PREDICTIONS = TypeAdapter(list[Prediction]).validate_python
 
 
 class Comparison(NamedTuple):
-    """A model's predictions for the same n test images at two revisions, float64 (n,) each."""
+    """Labels and predictions of a model for n test images at two revisions, float64 (n,) each."""
 
     labels: np.ndarray
     first: np.ndarray

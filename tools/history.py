@@ -30,8 +30,6 @@ LOCK = Path("dvc.lock")
 SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
-# refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
-EXPERIMENTS = "refs/exps/*/*/*"
 OTHER = "not run yet, or older than this pipeline or its folder"
 T = TypeVar("T")
 
@@ -145,11 +143,11 @@ def find(name: str) -> Revision:
 
 def references() -> list[tuple[str, str]]:
     """Commits and names of all branches, tags and, after them, experiments."""
-    patterns = ("refs/heads", "refs/remotes", "refs/tags", EXPERIMENTS)
-    listed = [git("for-each-ref", "--format=%(objectname) %(refname)", name) for name in patterns]
-    named = re.findall(
-        r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", "".join(listed)
-    )
+    # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
+    patterns = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps/*/*/*")
+    show = ("for-each-ref", "--format=%(objectname) %(refname)")
+    listed = "".join(git(*show, pattern) for pattern in patterns)
+    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", listed)
     return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
 
 
@@ -359,7 +357,7 @@ def blobs(wanted: Iterable[tuple[str, Path]]) -> list[bytes]:
     contents = []
     # "<id> blob <size>", the content and a line feed; or "<name> missing".
     while head := answers.readline().split():
-        contents.append(answers.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b"")
+        contents.append(answers.read(int(head[2]) + 1)[:-1] if head[1] == b"blob" else b"")
     return contents
 
 

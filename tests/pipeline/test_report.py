@@ -89,6 +89,9 @@ def test_two_branches(branched: Workspace, browse: Callable[..., Page]) -> None:
     assert not any("linear" in line for line in changed)
     assert any(line.startswith("hidden test macro_f1") for line in changed)
 
+    # The two epochs, and nothing between them.
+    axes = page.locator("svg [aria-label^=\"X-axis titled 'epoch'\"] .role-axis-label")
+    assert set(axes.all_text_contents()) == {"12"}
     assert page.locator(".pair img").count() == 2 * FIGURES
     assert page.locator("h3", has_text="confusion_linear.png (identical)").count() == 1
     assert page.locator("h3", has_text="confusion_hidden.png (identical)").count() == 0
