@@ -1,8 +1,4 @@
-"""The chart library for pages that open without a network.
-
-DVC's own pages load Vega from a content network. tools/plots.html, which .dvc/config names as the
-page for `dvc plots`, takes the copy that `make setup` puts into .venv.
-"""
+"""The chart library, in .venv, for the report and tools/plots.html, the page of `dvc plots`."""
 
 from pathlib import Path
 
@@ -17,16 +13,14 @@ LIBRARY = Path(".venv/vega.js")
 def vega() -> str:
     """JavaScript that defines vegaEmbed and loads nothing else."""
     # Bundling takes seconds.
-    return LIBRARY.read_text("utf-8") if LIBRARY.is_file() else _bundle()
-
-
-def _bundle() -> str:
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
-    return bundle
+    if LIBRARY.is_file():
+        return LIBRARY.read_text("utf-8")
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))
 
 
 def main() -> None:
-    files.write(LIBRARY, _bundle().encode())
+    LIBRARY.unlink(missing_ok=True)
+    files.write(LIBRARY, vega().encode())
 
 
 if __name__ == "__main__":

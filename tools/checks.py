@@ -7,12 +7,10 @@ import platform
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from dvc.repo import Repo
 
@@ -20,6 +18,7 @@ from digits import data, params, paths, runtime
 from digits.errors import UserError, first_line
 from digits.text import redact
 from tools import settings
+from tools.history import git
 
 LOCK = Path("requirements.lock")
 ACTIVATE = Path(".venv/bin/activate")
@@ -31,11 +30,14 @@ Finding = tuple[str, str, str]
 
 
 def findings() -> Iterator[Finding]:
-    """All findings, from those on which the others depend to those that depend on them."""
+    """All findings, each after those that it depends on."""
     yield _python()
     yield _packages()
     yield _shell()
-    yield _git()
+    try:
+        yield _git()
+    except UserError as error:
+        yield PROBLEM, "Git", " ".join(str(error).split())
     yield from _params()
     try:
         with Repo() as repo:
@@ -57,12 +59,11 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
-    installed = [(package.name, package.version) for package in importlib.metadata.distributions()]
     other = []
-    for name, version in installed:
-        expected = locked.get(re.sub("[-_.]+", "-", name).lower(), version)
-        if version != expected:
-            other.append(f"{name} {version} instead of {expected}")
+    for package in importlib.metadata.distributions():
+        expected = locked.get(re.sub("[-_.]+", "-", package.name).lower(), package.version)
+        if package.version != expected:
+            other.append(f"{package.name} {package.version} instead of {expected}")
     if other:
         text = f"{', '.join(other)}; the bits may differ; rm -f .venv/.setup && make setup"
         return NOTE, "packages", text
@@ -81,35 +82,27 @@ def _shell() -> Finding:
     return OK, "shell", f"python is {python}"
 
 
-def _run_git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-
-
 def _git() -> Finding:
-    done = _run_git("rev-parse", "--git-dir")
-    if done.returncode:
-        return PROBLEM, "Git", " ".join(done.stderr.split())
-    # Mode, hash, stage and path of each.
-    listed = _run_git("ls-files", "--stage", "dvc.lock", "params.yaml").stdout.split()
-    unmerged = {path for stage, path in zip(listed[2::4], listed[3::4], strict=True) if stage > "0"}
+    # Mode, hash and stage, then the path.
+    unmerged = {line.split("\t")[1] for line in git("ls-files", "--unmerged").splitlines()}
     if unmerged:
-        return PROBLEM, "Git", f"merge conflict in {', '.join(unmerged)}: docs/troubleshooting.md"
+        names = ", ".join(sorted(unmerged))
+        return PROBLEM, "Git", f"merge conflict in {names}: docs/troubleshooting.md"
     # DVC may have changed it in the second in which Git looked at it last.
-    content = _run_git("hash-object", "params.yaml").stdout.strip()
-    changed = "params.yaml" in listed and content not in listed
-    if changed and not _run_git("diff", "--quiet", "params.yaml").returncode:
+    content = git("hash-object", "params.yaml").strip()
+    if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):
         remedy = "touch params.yaml && git restore ."
         return PROBLEM, "Git", f"params.yaml has changed, and Git has not noticed: {remedy}"
     for key in ("name", "email"):
         known = os.environ.get(f"GIT_COMMITTER_{key.upper()}")
-        if not known and not _run_git("config", f"user.{key}").stdout:
+        if not known and not git("config", "--default", "", f"user.{key}").strip():
             remedy = f'git config --global user.{key} "Your {key}"'
             return NOTE, "Git", f"commits and experiments need your {key}: {remedy}"
     return OK, "Git", "trusts this clone, and knows who commits"
 
 
 def _params() -> Iterator[Finding]:
-    """Every problem in params.yaml, and the faults of the data set that it names."""
+    """Every problem in params.yaml and in the data set that it names."""
     try:
         values = params.read()
         settings.check(values)
@@ -125,10 +118,9 @@ def _params() -> Iterator[Finding]:
         here = ", ".join(sorted(file.stem for file in paths.RAW.glob("*.npz")))
         hint = "dvc pull" if Path(f"{path}.dvc").exists() else f"data/raw has {here}"
         yield PROBLEM, "data", f"{error}; {hint}"
-        return
-    yield OK, "data", f"{path}: {len(raw.x_train):,} training images"
-    for doubt in data.doubts(raw):
-        yield NOTE, "data", f"{path}: {doubt}"
+    else:
+        yield OK, "data", f"{path}: {len(raw.x_train):,} training images"
+        yield from ((NOTE, "data", f"{path}: {doubt}") for doubt in data.doubts(raw))
 
 
 def _folders(repo: Repo) -> Finding:
@@ -145,7 +137,7 @@ def _folders(repo: Repo) -> Finding:
 def _remote(repo: Repo) -> Finding:
     """Write, read and remove a small object."""
 
-    def give_up(number: int, frame: FrameType | None) -> None:
+    def give_up(*_: object) -> None:
         raise TimeoutError(f"no answer within {TIMEOUT_SECONDS} s")
 
     name, hint = "remote", "docs/sharing.md"

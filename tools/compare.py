@@ -1,17 +1,15 @@
 """`make compare REV=main [REV2=workspace]`: is the other revision really better?
 
-Compares the predictions of two revisions for the same test images, and the mean accuracies of
-settings that have been run with several seeds. REV and REV2 are read from the environment.
+On the same test images, and over all seeds that the settings have been run with.
 """
 
 import csv
-import itertools
 import os
 import shlex
 import statistics
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
@@ -25,7 +23,6 @@ from tools.history import SEED, WORKSPACE, Lock, Model, Revision, Settings
 from tools.statistics import MIN_SEEDS, difference, p_value, percent, verdict, welch
 
 MAX_NAME = 12
-MAX_LINES = 20
 MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
 
 
@@ -33,16 +30,16 @@ class Prediction(BaseModel):
     """A row of metrics/predictions/NAME.csv."""
 
     index: int
-    label: Annotated[int, Field(ge=0, le=255)]
-    prediction: Annotated[int, Field(ge=0, le=255)]
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    label: int = Field(ge=0, le=255)
+    prediction: int = Field(ge=0, le=255)
+    confidence: float = Field(ge=0, le=1)
 
 
 PREDICTIONS = TypeAdapter(list[Prediction]).validate_python
 
 
 class Comparison(NamedTuple):
-    """A model's predictions for the same n test images at two revisions, float64 (n,) each."""
+    """Labels and predictions of a model for n test images at two revisions, float64 (n,) each."""
 
     labels: np.ndarray
     first: np.ndarray
@@ -61,8 +58,8 @@ class Sample(NamedTuple):
     def missing(self) -> list[str]:
         """Seeds to train with, so that there are MIN_SEEDS."""
         used = {training for _, training in self.accuracies}
-        unused = (seed for seed in map(str, itertools.count(1)) if seed not in used)
-        return list(itertools.islice(unused, max(0, MIN_SEEDS - len(self.accuracies))))
+        unused = [seed for seed in map(str, range(1, 2 * MIN_SEEDS)) if seed not in used]
+        return unused[: max(0, MIN_SEEDS - len(self.accuracies))]
 
 
 def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
@@ -74,59 +71,36 @@ def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
     other_images = _test_images(old).isdisjoint(_test_images(new))
     compared = {}
     for name in (name for name in old.models if name in new.models):
-        _, labels, before, confidence = _predictions(first, name)
-        _, same_labels, after, other_confidence = _predictions(second, name)
-        if other_images or not np.array_equal(labels, same_labels):
+        path = paths.predictions(name)
+        before, after = (
+            parse_predictions(history.read(revision, path), f"{revision.name}: {path}")
+            for revision in (first, second)
+        )
+        if other_images or not np.array_equal(before[0], after[0]):
             raise UserError(
                 f"{first.name} and {second.name} have other test images, or prepare them in "
                 "another way; only predictions for the same images can be compared"
             )
-        confidence = np.maximum(confidence, other_confidence)
-        compared[name] = Comparison(labels, before, after, confidence)
+        confidence = np.maximum(before[2], after[2])
+        compared[name] = Comparison(before[0], before[1], after[1], confidence)
     if not compared:
         raise UserError(f"{first.name} and {second.name} have no model in common")
     return compared
 
 
-def _predictions(revision: Revision, name: str) -> np.ndarray:
-    path = paths.predictions(name)
-    return parse_predictions(history.read(revision, path), f"{revision.name}: {path}")
-
-
 def parse_predictions(content: bytes, source: str) -> np.ndarray:
-    """The columns of metrics/predictions/NAME.csv, float64 (4, n). Raises UserError."""
+    """Labels, predictions and confidences in a file of them, float64 (3, n). Raises UserError."""
     rows = list(csv.DictReader(content.decode(errors="replace").splitlines()))
     found = history.parse(PREDICTIONS, rows, source)
     if not found or [row.index for row in found] != list(range(len(found))):
         raise UserError(f"{source}: the index does not count the rows from 0")
-    return np.array([(row.index, row.label, row.prediction, row.confidence) for row in found]).T
+    return np.array([(row.label, row.prediction, row.confidence) for row in found]).T
 
 
 def _test_images(lock: Lock) -> set[str]:
     """MD5 of the raw data and of the prepared test images; either tells which images they are."""
     raw = str(paths.raw(str(lock.parameters.get("prepare.dataset"))))
     return {lock.inputs.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
-
-
-def describe(first: Revision, second: Revision) -> list[str]:
-    """The whole comparison, a paragraph an item. Raises UserError as `on_same_images` does."""
-    compared = on_same_images(first, second)
-    names = label(first), label(second)
-    width = max(map(len, names))
-    text = [
-        shorten(f"{name:{width}}  {origin(revision)}", columns())
-        for name, revision in zip(names, (first, second), strict=True)
-    ]
-    count = len(next(iter(compared.values())).labels)
-    made_from = history.lock(first).made_from, history.lock(second).made_from
-    changed = [
-        key if "/" in key else f"{key} {old} -> {new}"
-        for key, (old, new) in history.changes(*made_from).items()
-    ]
-    line = f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}"
-    text.append(shorten(line, columns()))
-    verdicts, commands = conclusions(compared, first, second)
-    return [*text, *verdicts, *(["", MORE_SEEDS, *commands] if commands else [])]
 
 
 def conclusions(
@@ -139,74 +113,73 @@ def conclusions(
     names = label(first), label(second)
     known, _ = history.runs()
     text, samples = [], []
-    for model, result in compared.items():
-        old, new = (percent((result.labels == side).mean()) for side in result[1:3])
-        if np.array_equal(result.first, result.second):
+    for model, (labels, before, after, _) in compared.items():
+        old, new = (percent((labels == side).mean()) for side in (before, after))
+        if np.array_equal(before, after):
             text += ["", f"{model}: {old} and {new} correct, identical predictions"]
             continue
-        pairs = metrics.pairs(result.first == result.labels, result.second == result.labels)
-        pair = _sample(first, model, known), _sample(second, model, known)
-        samples.append(pair)
+        pairs = metrics.pairs(before == labels, after == labels)
+        one, other = (_sample(revision, model, known) for revision in (first, second))
         text += [
             "",
             f"{model}: {old} and {new} correct, {difference(pairs)}",
             f"  only one correct: {pairs.only_first_right} in {names[0]}, "
             f"{pairs.only_second_right} in {names[1]}; McNemar's exact test: {p_value(pairs.p)}",
             f"  verdict, these two models: {verdict(pairs, *names, 'models')}",
-            *over_seeds(*pair, *names),
         ]
-    for revision, other in ((first, second), (second, first)):
-        models = history.lock(revision).models
-        lacking = [name for name in models if name not in history.lock(other).models]
-        if lacking:
-            text += ["", f"not compared, only in {label(revision)}: {', '.join(lacking)}"]
-    return text, _commands(samples)
+        if one.settings == other.settings:
+            text.append("  over seeds: only the seeds differ, so this difference is due to chance")
+        else:
+            samples += [one, other]
+            text += _over_seeds(one, other)
+    for revision, reference in ((first, second), (second, first)):
+        models = set(history.lock(revision).models) - set(history.lock(reference).models)
+        if models:
+            text += ["", f"not compared, only in {label(revision)}: {', '.join(sorted(models))}"]
+    commands = [line for revision in (first, second) for line in _command(revision, samples)]
+    return text, [*commands, "  dvc queue start"] if commands else []
 
 
-def over_seeds(one: Sample, other: Sample, first: str, second: str) -> list[str]:
-    """The comparison over seeds, in words; `first` and `second` name the revisions."""
-    if one.settings == other.settings:
-        return ["  over seeds: only the seeds differ, so this difference is due to chance"]
+def _over_seeds(one: Sample, other: Sample) -> list[str]:
+    """The comparison over seeds, in words."""
+    names = label(one.revision), label(other.revision)
     lacking = [
         f"{len(sample.missing)} more of {name}"
-        for sample, name in ((one, first), (other, second))
+        for sample, name in zip((one, other), names, strict=True)
         if sample.missing
     ]
     if lacking:
         return [f"  over seeds: each side needs {MIN_SEEDS}; run {' and '.join(lacking)}"]
-    accuracies = list(one.accuracies.values()), list(other.accuracies.values())
-    result = welch(*accuracies)
+    sides = list(one.accuracies.values()), list(other.accuracies.values())
+    result = welch(*sides)
     old, new = (
-        f"{percent(statistics.mean(sample))} (std {100 * statistics.stdev(sample):.2f}, "
-        f"{len(sample)} seeds)"
-        for sample in accuracies
+        f"{percent(statistics.mean(side))} (std {100 * statistics.stdev(side):.2f}, "
+        f"{len(side)} seeds)"
+        for side in sides
     )
     return [
         f"  over seeds: {old} and {new}, {difference(result)}; Welch's t-test: {p_value(result.p)}",
-        f"  verdict, over seeds: {verdict(result, first, second, 'settings')}",
+        f"  verdict, over seeds: {verdict(result, *names, 'settings')}",
     ]
 
 
 def _sample(revision: Revision, name: str, known: Iterable[Model]) -> Sample:
-    """The seeds that a revision's settings have been run with, among the `known` models."""
-    metrics = history.read(revision, paths.metrics(name))
-    model = history.model(history.lock(revision), name, revision.name, metrics)
+    """A revision's model, and the `known` ones that only chance makes different."""
+    content = history.read(revision, paths.metrics(name))
+    model = history.model(history.lock(revision), name, revision.name, content)
     same = {other.seeds: other.test for other in known if other.settings == model.settings}
     return Sample(revision, model.settings, same | {model.seeds: model.test})
 
 
-def _commands(pairs: Iterable[tuple[Sample, Sample]]) -> list[str]:
-    """The shell commands that train with the missing seeds of two revisions, line by line."""
-    sides = zip(*(pair for pair in pairs if pair[0].settings != pair[1].settings), strict=True)
-    lacking = [[sample for sample in side if sample.missing] for side in sides]
-    lines = [line for samples in lacking if samples for line in _command(samples)]
-    return [*lines, "  dvc queue start"] if lines else []
-
-
-def _command(samples: Sequence[Sample]) -> list[str]:
-    """The command that puts the missing seeds of one revision's models into DVC's queue."""
-    revision = samples[0].revision
-    seeds = {f"train_{sample.settings.model}": ",".join(sample.missing) for sample in samples}
+def _command(revision: Revision, samples: Iterable[Sample]) -> list[str]:
+    """The lines of the command that puts a revision's missing seeds into DVC's queue."""
+    seeds = {
+        f"train_{sample.settings.model}": ",".join(sample.missing)
+        for sample in samples
+        if sample.revision == revision and sample.missing
+    }
+    if not seeds:
+        return []
     lock = history.lock(revision).only("prepare", *seeds)
     changes = history.changes(lock.made_from, history.in_workspace(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key}
@@ -243,8 +216,21 @@ def main() -> None:
     names = os.environ.get("REV", ""), os.environ.get("REV2", WORKSPACE)
     if "" in names:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
-    lines = wrapped(describe(*map(history.find, names)))
-    print(*map(printable, lines if len(lines) <= MAX_LINES else filter(None, lines)), sep="\n")
+    first, second = revisions = [history.find(name) for name in names]
+    compared = on_same_images(first, second)
+    made_from = [history.lock(revision).made_from for revision in revisions]
+    changed = [
+        key if "/" in key else f"{key} {old} -> {new}"
+        for key, (old, new) in history.changes(*made_from).items()
+    ]
+    count = len(next(iter(compared.values())).labels)
+    width = max(len(label(revision)) for revision in revisions)
+    lines = [f"{label(revision):{width}}  {origin(revision)}" for revision in revisions]
+    lines.append(f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}")
+    verdicts, commands = conclusions(compared, first, second)
+    seeds = ["", MORE_SEEDS, *commands] if commands else []
+    text = wrapped([*(shorten(line, columns()) for line in lines), *verdicts, *seeds])
+    print(*map(printable, text), sep="\n")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,16 @@ from digits import data, files, paths, runtime
 from digits.errors import UserError, first_line
 from digits.stage import run_main
 
-# As in Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking
-# machine learning algorithms", table 2.
-CLOTHES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
-# The names of the labels of each data set that can be downloaded.
-NAMES = {"mnist": tuple("0123456789"), "fashion_mnist": CLOTHES}
+# The names of the labels of each data set that can be downloaded. The clothes are those of Xiao,
+# Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning
+# algorithms", table 2.
+NAMES = {
+    "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+    "fashion_mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
 
 
 def download(name: str) -> data.RawData:
-    """A data set of NAMES, through `keras.datasets`. Raises UserError if that fails."""
+    """A data set, through `keras.datasets`. Raises UserError if that fails."""
     runtime.start(portable=False)
     import keras
 
@@ -60,10 +62,7 @@ def _status(*command: str | Path) -> int:
 
 
 def content(raw: data.RawData) -> bytes:
-    """The data set as an .npz file: same arrays, same bytes.
-
-    It has `names` only where `data.read_raw` would call the labels something else.
-    """
+    """The data set as an .npz file, with `names` only if they are not "0", "1", and so on."""
     arrays = raw._asdict()
     if raw.names == tuple(map(str, range(int(raw.y_train.max()) + 1))):
         del arrays["names"]

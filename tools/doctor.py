@@ -1,7 +1,4 @@
-"""`make doctor`: what this project needs, a line each, and what to do about what is missing.
-
-Exit status 1 if there is a PROBLEM. A note does not stop the pipeline.
-"""
+"""`make doctor`: what the pipeline needs, a line each. Exits with 1 if there is a PROBLEM."""
 
 import sys
 import textwrap
@@ -22,15 +19,9 @@ def main() -> None:
     for verdict, name, text in checks.findings():
         problems |= verdict == checks.PROBLEM
         label = f"{verdict:8}{name:9} "
-        lines = textwrap.wrap(
-            text,
-            COLUMNS,
-            initial_indent=label,
-            subsequent_indent=" " * len(label),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        print("\n".join(lines))
+        width = COLUMNS - len(label)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        print(label, f"\n{' ' * len(label)}".join(lines), sep="")
     sys.exit(problems)
 
 

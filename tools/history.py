@@ -1,7 +1,6 @@
-"""Revisions: their files, what they were run with, and the models of all runs.
+"""Revisions (a branch, tag, commit, experiment or the workspace): their files, and all models.
 
-A revision is a branch, tag, commit or experiment, or the workspace: the files in this folder. What
-made a model is read from dvc.lock, since params.yaml may have been changed after the run.
+What made a model is read from dvc.lock, since params.yaml may have been changed after the run.
 """
 
 import functools
@@ -11,7 +10,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from dvc.api import DVCFileSystem
 from dvc_data.index import DataIndexDirError
-from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from digits import params, paths
 from digits.data import DataSet
@@ -31,9 +30,7 @@ LOCK = Path("dvc.lock")
 SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
-# refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
-EXPERIMENTS = "refs/exps/*/*/*"
-OTHER = "not run yet, or older than this pipeline"
+OTHER = "not run yet, or older than this pipeline or its folder"
 T = TypeVar("T")
 
 
@@ -50,14 +47,14 @@ class AbsentError(UserError):
 
 
 class File(BaseModel):
-    """A file or folder in dvc.lock."""
+    """A file or folder."""
 
     path: str
     md5: str = ""
 
 
 class Stage(BaseModel):
-    """A stage in dvc.lock."""
+    """The last run of a stage."""
 
     deps: list[File] = []
     outs: list[File] = []
@@ -65,7 +62,7 @@ class Stage(BaseModel):
 
 
 class Lock(BaseModel):
-    """dvc.lock: what the files of a revision were made from. Files are listed with their MD5."""
+    """dvc.lock: what the files of a revision were made from. Each path has an MD5."""
 
     stages: dict[str, Stage]
 
@@ -99,18 +96,12 @@ class Lock(BaseModel):
         return [name for name in listed if name in trained] if listed else trained
 
     def only(self, *stages: str) -> "Lock":
-        """A part of it."""
+        """The part of it that has these stages."""
         return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
 
 
-class Scores(BaseModel, extra="allow"):
-    """The metrics of a model for some images; none without images."""
-
-    __pydantic_extra__: dict[str, FiniteFloat]
-    accuracy: float | None = Field(None, ge=0, le=1)
-
-
-METRICS = TypeAdapter(dict[str, Scores]).validate_json
+# metrics/NAME.json, as in {"test": {"accuracy": 0.9784}}.
+METRICS = TypeAdapter(dict[str, dict[str, FiniteFloat]]).validate_json
 
 
 class Settings(NamedTuple):
@@ -152,19 +143,12 @@ def find(name: str) -> Revision:
 
 def references() -> list[tuple[str, str]]:
     """Commits and names of all branches, tags and, after them, experiments."""
-    patterns = ("refs/heads", "refs/remotes", "refs/tags", EXPERIMENTS)
-    listed = git("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
-    lines = "\n".join(sorted(listed.splitlines(), key=lambda line: " refs/exps/" in line))
-    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", lines)
+    # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
+    patterns = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps/*/*/*")
+    show = ("for-each-ref", "--format=%(objectname) %(refname)")
+    listed = "".join(git(*show, pattern) for pattern in patterns)
+    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", listed)
     return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
-
-
-def tips() -> dict[str, str]:
-    """The commits of branches, tags and experiments, with a name each."""
-    names: dict[str, str] = {}
-    for commit, name in references():
-        names.setdefault(commit, name)
-    return names
 
 
 def git(*arguments: str, stdin: str = "") -> str:
@@ -177,9 +161,8 @@ def git(*arguments: str, stdin: str = "") -> str:
         check=False,
     )
     if done.returncode:
-        raise UserError(
-            done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed"
-        )
+        message = done.stderr.decode(errors="replace").strip()
+        raise UserError(message or f"git {arguments[0]} failed")
     return done.stdout.decode(errors="surrogateescape")
 
 
@@ -209,7 +192,7 @@ def parse_lock(content: bytes, run: str) -> Lock:
 
 
 def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
-    """What pydantic makes of `content`. Raises UserError, which names `source`, if it is unfit."""
+    """Content that pydantic has checked. Raises UserError, which names `source`."""
     try:
         return validate(content)
     except ValidationError as unfit:
@@ -240,8 +223,6 @@ def read(revision: Revision, path: Path) -> bytes:
         with tree.open(name, "rb") as file:
             content: bytes = file.read()
     except Exception as error:
-        if not listed and isinstance(error, FileNotFoundError) and not tree.exists(name):
-            raise AbsentError(f"{revision.name}: has no {path}; {OTHER}") from None
         raise _absent(revision, path, error) from None
     if md5 in (None, _md5(content)):
         return content
@@ -251,13 +232,14 @@ def read(revision: Revision, path: Path) -> bytes:
 
 
 def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
-    """The error that says why DVC has not got a file or folder, and what makes it."""
     # Each kind of remote raises others.
     nowhere = isinstance(error, FileNotFoundError | DataIndexDirError)
     reason = "neither here nor in the DVC remote" if nowhere else redact(first_line(error))
-    switch = "" if revision.name == WORKSPACE else f"git switch --detach {revision.commit[:7]} && "
-    remedy = f"to make it: {switch}dvc repro"
-    return AbsentError(f"{revision.name}: no {path} ({reason}); {remedy}")
+    remedy = "dvc repro"
+    if revision.name != WORKSPACE:
+        there = f"git switch --detach {revision.commit[:7]}"
+        remedy = f"{there} && {remedy} && git switch - && dvc checkout"
+    return AbsentError(f"{revision.name}: no {path} ({reason}); to make it: {remedy}")
 
 
 @functools.cache
@@ -265,10 +247,8 @@ def _tree(revision: Revision) -> tuple[DVCFileSystem, str]:
     """The files of a revision, and the project's folder among them."""
     if revision.name == WORKSPACE:
         return DVCFileSystem(), ""
-    tree = DVCFileSystem(rev=revision.commit, subrepos=True)
-    folder = git("rev-parse", "--show-prefix").strip()
-    # It may have been moved there later.
-    return tree, folder if tree.exists(f"{folder}{LOCK}") else ""
+    prefix = git("rev-parse", "--show-prefix").strip()
+    return DVCFileSystem(rev=revision.commit, subrepos=True), prefix
 
 
 def _md5(content: bytes) -> str:
@@ -346,53 +326,39 @@ def flat(groups: Mapping[str, Any]) -> dict[str, Any]:
 def runs() -> tuple[list[Model], list[str]]:
     """The models of all finished runs, and the branches, tags and experiments that do not fit.
 
-    Each model is there once, whatever number of runs it was part of; those of branches come first.
-    Of several with the same settings and seeds, which differ where runtime.portable was false, the
-    first counts.
+    Each model, and each combination of settings and seeds, is there once; branches come first.
     """
-    named = tips()
-    commits = dict(named)
-    changed = ("log", "--full-history", "--format=%H", "--branches", "--tags", "--remotes")
-    for commit in git(
-        *changed, "--glob=refs/exps", "HEAD", "--", str(LOCK), f":(top){LOCK}"
-    ).split():
-        commits.setdefault(commit, commit[:7])
-    trained, unfit = [], []
-    locks = blobs([(commit, LOCK) for commit in commits])
+    named = references()
+    log = ("log", "--full-history", "--format=%H %h", "--abbrev=7", "--branches", "--tags")
+    older = git(*log, "--remotes", "--glob=refs/exps", "HEAD", "--", str(LOCK)).splitlines()
+    commits: dict[str, str] = {}
+    for commit, name in [*named, *(line.split() for line in older)]:
+        commits.setdefault(commit, name)
+    locks = blobs((commit, LOCK) for commit in commits)
+    models: dict[tuple[Settings, tuple[str, str]], Model] = {}
+    seen, unfit = set(), []
     for (commit, run), content in zip(commits.items(), locks, strict=True):
         try:
             found = parse_lock(content, run) if content else Lock(stages={})
-            trained += [(commit, run, found, name) for name in found.models]
+            for name in found.models:
+                if found.outputs[str(paths.model(name))] not in seen:
+                    this = model(found, name, run, *blobs([(commit, paths.metrics(name))]))
+                    seen.add(this.md5)
+                    models.setdefault((this.settings, this.seeds), this)
         except UserError:
             unfit.append(run)
-    models: dict[tuple[Settings, tuple[str, str]], Model] = {}
-    md5s = set()
-    metrics = blobs([(commit, paths.metrics(name)) for commit, _, _, name in trained])
-    for (_, run, found, name), content in zip(trained, metrics, strict=True):
-        try:
-            this = model(found, name, run, content)
-        except UserError:
-            unfit.append(run)
-            continue
-        if this.md5 not in md5s:
-            md5s.add(this.md5)
-            models.setdefault((this.settings, this.seeds), this)
-    return list(models.values()), [run for run in named.values() if run in unfit]
+    return list(models.values()), [run for _, run in named if run in unfit]
 
 
-def blobs(wanted: Sequence[tuple[str, Path]]) -> list[bytes]:
-    """The contents of files that Git tracks, by commit and path; b"" where there is none.
-
-    A commit before the project was moved into a folder has its files in Git's top folder.
-    """
-    names = "".join(f"{commit}:./{path}\n{commit}:{path}\n" for commit, path in wanted)
+def blobs(wanted: Iterable[tuple[str, Path]]) -> list[bytes]:
+    """The contents of files that Git tracks, by commit and path; b"" where there is none."""
+    names = "".join(f"{commit}:./{path}\n" for commit, path in wanted)
     answers = io.BytesIO(git("cat-file", "--batch", stdin=names).encode(errors="surrogateescape"))
     contents = []
-    for _ in range(2 * len(wanted)):
-        # "<id> blob <size>", the content and a line feed; or "<name> missing".
-        head = answers.readline().split()
-        contents.append(answers.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b"")
-    return [here or top for here, top in zip(contents[::2], contents[1::2], strict=True)]
+    # "<id> blob <size>", the content and a line feed; or "<name> missing".
+    while head := answers.readline().split():
+        contents.append(answers.read(int(head[2]) + 1)[:-1] if head[1] == b"blob" else b"")
+    return contents
 
 
 def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
@@ -402,6 +368,7 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
     """
     used = lock.only("prepare", f"train_{name}")
     made_from = {key: shown(value) for key, value in used.made_from.items()}
+    code = sorted(item for item in made_from.items() if item[0].endswith(".py"))
     data, hyperparameters = (
         {
             key.removeprefix(group): value
@@ -410,16 +377,13 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
         }
         for group in ("prepare.", f"train_{name}.")
     )
-    code = sorted(item for item in made_from.items() if item[0].endswith(".py"))
     scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
     try:
         seeds = data.pop(SEED), hyperparameters.pop(SEED)
         data["md5"] = made_from[str(paths.raw(data["dataset"]))][:8]
-        validation, test = scores["validation"].accuracy, scores["test"].accuracy
+        validation, test = scores["validation"].get("accuracy"), scores["test"]["accuracy"]
     except KeyError as error:
         raise UserError(f"{run}: made by another pipeline, without {error}") from None
-    if test is None:
-        raise UserError(f"{run}: {name} has no test accuracy")
     settings = Settings(
         name,
         tuple(sorted(data.items())),

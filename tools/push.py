@@ -1,7 +1,6 @@
 """`make push`: push every file of every run, so that nobody has to run it again.
 
-`dvc push --run-cache` sends the records of past runs, but of their files only those that the
-workspace has and Git has not. Where one of its files is missing, DVC runs a stage again.
+`dvc push --run-cache` pushes the records of all runs, but not all of their files.
 """
 
 from dvc.exceptions import DvcException

@@ -1,8 +1,4 @@
-"""`make report [REV=main] [REV2=workspace]`: one page that compares two revisions.
-
-The page, report/index.html, is a self-contained HTML file: it holds its pictures and the code of
-its charts.
-"""
+"""`make report [REV=main] [REV2=workspace]`: two revisions in one self-contained HTML file."""
 
 import base64
 import io
@@ -17,7 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from PIL import Image
-from pydantic import TypeAdapter
+from pydantic import BaseModel, FiniteFloat, TypeAdapter
 
 from digits import data, files, formats, paths
 from digits.errors import UserError
@@ -25,7 +21,7 @@ from digits.stage import run_main
 from digits.text import printable, shorten
 from tools import charts, compare, history
 from tools.compare import Comparison
-from tools.history import WORKSPACE, AbsentError, Revision, Scores
+from tools.history import WORKSPACE, AbsentError, Revision
 
 TEMPLATE = Path("tools/report.html")
 PAGE = Path("report/index.html")
@@ -34,9 +30,10 @@ MAX_DISAGREEMENTS = 24
 MAX_CELL = 40
 
 
-class Detail(Scores):
-    """An entry of metrics/details.json."""
+class Detail(BaseModel, extra="allow"):
+    """An entry of metrics/details.json: the metrics of a model for a split."""
 
+    __pydantic_extra__: dict[str, FiniteFloat]
     model: str
     split: str
 
@@ -58,7 +55,12 @@ def html(first: Revision, second: Revision) -> str:
     changes = [(revision.name, history.unrun(revision)) for revision in both]
     warnings = [f"{name}: changed since its run: {changed}" for name, changed in changes if changed]
     old, new = (_files(revision, warnings) for revision in both)
-    compared, verdicts, commands = _compare(first, second)
+    compared: dict[str, Comparison] = {}
+    try:
+        compared = compare.on_same_images(first, second)
+        verdicts, commands = compare.conclusions(compared, first, second)
+    except UserError as error:
+        verdicts, commands = [str(error)], []
     parameters = [history.lock(revision).parameters for revision in both]
     environment = jinja2.Environment(
         autoescape=True,
@@ -88,7 +90,7 @@ def html(first: Revision, second: Revision) -> str:
 
 
 def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
-    """What a run wrote to metrics/; what cannot be read is a warning."""
+    """All files that a run wrote to metrics/; one that cannot be read is a warning."""
     found = {}
     for output in history.lock(revision).outputs:
         if Path(output).is_relative_to(METRICS):
@@ -100,35 +102,19 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
     return found
 
 
-def _compare(
-    first: Revision, second: Revision
-) -> tuple[dict[str, Comparison], list[str], list[str]]:
-    """The comparison of each model, the verdicts and the commands that run missing seeds.
-
-    If they cannot be compared, the reason is the verdict.
-    """
-    try:
-        compared = compare.on_same_images(first, second)
-        return compared, *compare.conclusions(compared, first, second)
-    except UserError as error:
-        return {}, [str(error)], []
-
-
 def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, float]:
     """All metrics, as in {"hidden test accuracy": 0.9784}."""
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     for model in history.lock(revision).models:
         path = paths.metrics(model)
-        content = files.get(path, b"{}")
-        scores = history.parse(history.METRICS, content, f"{revision.name}: {path}")
-        found |= {
-            f"{model} {split} {key}": value for split in scores for key, value in scores[split]
-        }
+        scores = history.parse(history.METRICS, files.get(path, b"{}"), f"{revision.name}: {path}")
+        for split, values in scores.items():
+            found |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = files.get(paths.DETAILS, b"[]")
-    for detail in history.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
-        values = detail.model_dump(exclude={"model", "split"})
-        found |= {f"{detail.model} {detail.split} {key}": values[key] for key in values}
-    return {key: value for key, value in found.items() if value is not None}
+    for entry in history.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
+        values = entry.model_extra or {}
+        found |= {f"{entry.model} {entry.split} {key}": value for key, value in values.items()}
+    return found
 
 
 def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -152,10 +138,7 @@ def _change(old: Any, new: Any) -> str:
 def _disagreements(
     compared: Mapping[str, Comparison], second: Revision, warnings: list[str]
 ) -> list[dict[str, Any]]:
-    """For each model, the test images on which the revisions disagree.
-
-    Those come first of which one of the two is most confident.
-    """
+    """For each model, the test images on which the revisions disagree, most confident first."""
     try:
         content = history.read(second, paths.prepared("test")) if compared else b""
         names = dict(enumerate(history.dataset(second).labels)) if compared else {}
@@ -165,13 +148,13 @@ def _disagreements(
     found: list[dict[str, Any]] = []
     for model, (labels, old, new, confidence) in compared.items():
         images = formats.parse_arrays(content, str(paths.prepared("test")), ["images"])["images"]
-        differing, columns = np.flatnonzero(old != new), (labels, old, new)
+        differing = np.flatnonzero(old != new)
         shown = differing[np.argsort(-confidence[differing], kind="stable")][:MAX_DISAGREEMENTS]
         tiles = [
             (
                 row,
                 _png(data.square(images[[row]])[0]),
-                *(names.get(column[row], f"{column[row]:.0f}") for column in columns),
+                *(names.get(side[row], f"{side[row]:.0f}") for side in (labels, old, new)),
             )
             for row in shown
         ]
@@ -187,7 +170,7 @@ def _png(image: np.ndarray) -> bytes:
 
 
 def _charts(names: list[str], warnings: list[str]) -> Iterator[Any]:
-    """What `dvc plots diff` draws, with the revisions in the order of the page."""
+    """The charts of `dvc plots diff`, with the revisions in the order of the page."""
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

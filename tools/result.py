@@ -9,8 +9,11 @@ from digits import formats, paths
 from digits.stage import run_main
 from digits.text import printable, wrapped
 from tools import history
-from tools.history import LOCK, WORKSPACE, Revision
+from tools.history import LOCK, WORKSPACE
 from tools.statistics import Difference, difference, verdict
+
+# Other metrics follow.
+FIRST = ("accuracy", "loss", "macro_f1", "calibration_error")
 
 
 def result() -> Iterator[str]:
@@ -21,34 +24,30 @@ def result() -> Iterator[str]:
         for path in (paths.DETAILS, paths.COMPARISON)
     )
     test = [entry for entry in details if entry["split"] == "test"]
-    names = [key for key in test[0] if key not in ("model", "split")]
+    names = [key for key in FIRST if key in test[0]]
+    names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
     title = f"{history.lock(workspace).parameters['prepare.dataset']}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
-    header = [title, *(name.replace("_", " ") for name in names)]
+    header = [title, *(name.replace("_", " ").replace("f1", "F1") for name in names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
     for entry in comparisons:
         model, baseline = entry["model"], entry["baseline"]
         interval = entry["accuracy_gain_ci95_low"], entry["accuracy_gain_ci95_high"]
         found = Difference(entry["accuracy_gain"], interval, entry["mcnemar_p"])
-        yield f"{model} vs. {baseline}: {difference(found)}; McNemar's exact test:"
-        yield f"  {verdict(found, baseline, model, 'models')}"
-    changed = history.unrun(workspace)
-    if changed:
+        said = verdict(found, baseline, model, "models")
+        yield f"{model} vs. {baseline}: {difference(found)}; {said}"
+    if changed := history.unrun(workspace):
         yield f"changed since this run: {changed}; to run it: dvc repro"
-    other = _other_run(workspace)
+    # Another revision that was run, if there is one.
+    revisions = [(workspace.commit, "HEAD"), *history.references()]
+    locks = history.blobs((commit, LOCK) for commit, _ in revisions)
+    here = LOCK.read_bytes()
+    others = (
+        name for (_, name), lock in zip(revisions, locks, strict=True) if lock not in (b"", here)
+    )
+    other = next(others, "")
     compare = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
     yield f"figures: {paths.FIGURES}/{compare}"
-
-
-def _other_run(workspace: Revision) -> str | None:
-    """The name of another revision that was run, if there is one."""
-    commits = {workspace.commit: "HEAD"} | history.tips()
-    locks = history.blobs([(commit, LOCK) for commit in commits])
-    here = LOCK.read_bytes()
-    runs = (
-        name for name, lock in zip(commits.values(), locks, strict=True) if lock not in (b"", here)
-    )
-    return next(runs, None)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """All groups of parameters, each checked by the stage that reads it."""
 
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -10,21 +11,17 @@ from stages import evaluate, prepare
 
 
 def check(values: dict[str, Any], source: str = str(paths.PARAMS)) -> None:
-    """Check all groups, those of the models in evaluate.models included.
-
-    `source` is where the `values` come from. Raises UserError with a line for each problem.
-    """
+    """Check the `values` of all groups; raise UserError with a line for each problem."""
     groups: dict[str, type[params.Group]] = {
         "prepare": prepare.Settings,
         "evaluate": evaluate.Settings,
         "runtime": runtime.Settings,
     }
     problems = []
-    try:
+    models: list[str] = []
+    with suppress(UserError):
+        # If it fails, so does the check below.
         models = params.check("evaluate", evaluate.Settings, values, source).models
-    except UserError:
-        # Reported below.
-        models = []
     for model in models:
         stage = f"train_{model}"
         if find_spec(f"stages.{stage}"):

@@ -1,8 +1,4 @@
-"""Whether one of two models or settings is better, in words that need no statistics.
-
-Two models are compared on the same test images (`digits.metrics.pairs`), two settings by their mean
-accuracies over several seeds (`welch`). The gain is the second's accuracy minus the first's.
-"""
+"""Is one of two models, or of two settings over several seeds, better? In words."""
 
 import math
 import statistics
@@ -21,7 +17,7 @@ MIN_SHOWN_P = 1e-6
 
 
 class Difference(NamedTuple):
-    """How much more accurate the second is, and how likely that is chance."""
+    """The second's accuracy minus the first's, its interval, and the p-value."""
 
     gain: float
     ci95: tuple[float, float]
@@ -67,8 +63,8 @@ def frequency(p: float) -> str:
     total = 100
     while p * total < 1:
         total *= 10
-    times = f"{p * total:.0f} times"
-    return f"{'once' if times == '1 times' else times} in {total:,}"
+    times = round(p * total)
+    return f"{'once' if times == 1 else f'{times} times'} in {total:,}"
 
 
 def p_value(p: float) -> str:

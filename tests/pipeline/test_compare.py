@@ -22,8 +22,6 @@ from tests.conftest import MakeOnce, Workspace
 from tools.compare import parse_predictions
 
 HIDDEN = paths.predictions("hidden")
-# Git's name for a tree without files.
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Compares each revision with the workspace in one process; prints what the command would.
 COMPARE_EACH = """
 import os, sys
@@ -41,7 +39,6 @@ def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
     """What `make compare` prints."""
     env = {"REV": rev, "REV2": rev2}
     text = workspace.run_module("tools.compare", env=env).stdout
-    assert text.count("\n") <= 20
     assert max(map(len, text.splitlines())) <= 100
     return text
 
@@ -49,12 +46,6 @@ def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
 def compare_each(workspace: Workspace, *revs: str) -> list[str]:
     """What comparing each with the workspace prints, in one process."""
     return workspace.run("python", "-c", COMPARE_EACH, *revs).stdout.splitlines()
-
-
-def refusals(workspace: Workspace, rev: str = "main") -> set[str]:
-    """The errors of what makes statements on the workspace."""
-    modules = ("tools.compare", "tools.report", "tools.result")
-    return {workspace.run_module(name, env={"REV": rev}, status=1).stderr for name in modules}
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -120,7 +111,7 @@ def branched(
     return once("better", make)
 
 
-def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
+def test_the_better_one_is_named_in_words(branched: Workspace) -> None:
     text = compare(branched, "main")
     assert re.match(
         r"main       [0-9a-f]{7}, \d{4}-\d\d-\d\d \d\d:\d\d\nworkspace  based on [0-9a-f]{7}\n",
@@ -141,25 +132,16 @@ def test_what_is_better_is_said_in_words(branched: Workspace) -> None:
     assert "over seeds: each side needs 3; run 2 more of main and 2 more of workspace" in words
 
 
-def test_a_long_name_is_printed_once(branched: Workspace, tmp_path: Path) -> None:
-    workspace = branched.copy(tmp_path)
-    names = ("feature/a-hidden-layer-of-32-units", "feature/a-hidden-layer-of-64-units")
-    for name, revision in zip(names, ("main", "better"), strict=True):
-        workspace.run("git", "branch", name, revision)
-    text = compare(workspace, *names)
-    assert all(text.count(name) == 1 for name in names)
-    first, second = (line.split()[0] for line in text.splitlines()[:2])
-    assert f"8 in {first}, 30 in {second}; McNemar's" in text
-
-
 def test_nothing_differs_and_tensorflow_is_not_imported(
     branched: Workspace, tmp_path: Path
 ) -> None:
     workspace = branched.copy(tmp_path)
-    # An annotated tag is an object of its own.
-    workspace.run("git", "tag", "--message", "as it is", "v1", "better")
+    # An annotated tag is an object of its own. A long name is printed once.
+    name = "feature/a-hidden-layer-of-64-units"
+    workspace.run("git", "tag", "--message", "as it is", name, "better")
     script = "import sys; from tools import compare; compare.main(); print(*sys.modules)"
-    *lines, modules = workspace.run("python", "-c", script, env={"REV": "v1"}).stdout.splitlines()
+    *lines, modules = workspace.run("python", "-c", script, env={"REV": name}).stdout.splitlines()
+    assert "\n".join(lines).count(name) == 1
     assert "changed: nothing" in lines[2]
     assert ["identical predictions" in line for line in lines[3:]] == [False, True, False, True]
     assert "tools.compare" in modules.split()
@@ -177,13 +159,10 @@ def test_the_commands_run_the_missing_seeds(branched: Workspace, tmp_path: Path)
         "dvc queue start",
     ]
     workspace.run("bash", "-c", commands[0])
-    queued = [
-        workspace.run("git", "show", f"{commit}:params.yaml").stdout
-        for commit in workspace.run(
-            "git", "reflog", "show", "--format=%H", "refs/exps/celery/stash"
-        ).stdout.split()
-    ]
-    found = [yaml.safe_load(text)["train_hidden"] for text in queued]
+    queued = "refs/exps/celery/stash"
+    listed = workspace.run("git", "log", "--walk-reflogs", "--format=%H", queued).stdout.split()
+    texts = [workspace.run("git", "show", f"{commit}:params.yaml").stdout for commit in listed]
+    found = [yaml.safe_load(text)["train_hidden"] for text in texts]
     assert sorted((group["units"], group["seed"]) for group in found) == [(32, 2), (32, 3)]
     board = workspace.run_module("tools.leaderboard").stdout
     assert board.splitlines()[-1] == "DVC's queue: 2 waiting, 0 running"
@@ -214,6 +193,11 @@ def test_settings_are_compared_over_seeds(sampled: Workspace) -> None:
     ) in text
     assert "verdict, over seeds: no clear difference: equally good settings would differ" in text
     assert "dvc exp run" not in text
+    lines = sampled.run_module("tools.leaderboard").stdout.splitlines()
+    assert lines[0].startswith("Validation accuracy, dataset small, md5 ")
+    rows = {line.split()[1]: line for line in lines if line.startswith("hidden")}
+    assert "  4  best  " in rows["64"]
+    assert "  4  no clear difference  " in rows["32"]
 
 
 def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
@@ -225,15 +209,7 @@ def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
     assert "over seeds: only the seeds differ" in text
 
 
-def test_leaderboard(sampled: Workspace) -> None:
-    lines = sampled.run_module("tools.leaderboard").stdout.splitlines()
-    assert lines[0].startswith("Validation accuracy, dataset small, md5 ")
-    rows = {line.split()[1]: line for line in lines if line.startswith("hidden")}
-    assert "  4  best  " in rows["64"]
-    assert "  4  no clear difference  " in rows["32"]
-
-
-def test_files_come_from_the_remote_or_a_line_says_what_makes_them(
+def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(
     branched: Workspace, tmp_path: Path
 ) -> None:
     workspace = branched.copy(tmp_path)
@@ -241,25 +217,22 @@ def test_files_come_from_the_remote_or_a_line_says_what_makes_them(
     shutil.rmtree(workspace.path / ".dvc/cache")
     shutil.rmtree(workspace.path / HIDDEN.parent)
     assert "+7.33 points" in compare(workspace, "main")
+    linear = str(paths.predictions("linear"))
+    outs = workspace.lock()["evaluate"]["outs"]
+    (md5,) = (out["md5"] for out in outs if out["path"] == linear)
     remote = workspace.home / "dvc-storage/digits/files/md5"
-    md5 = next(
-        out["md5"]
-        for out in workspace.lock()["evaluate"]["outs"]
-        if out["path"] == str(paths.predictions("linear"))
-    )
     damaged = remote / md5[:2] / md5[2:]
-    content = damaged.read_bytes()
-    replace(damaged, content.replace(b"7,7", b"7,1"))
-    lines = compare_each(workspace, "main")
-    assert lines == [
-        "error: main: metrics/predictions/linear.csv is damaged in DVC's cache or remote"
+    replace(damaged, damaged.read_bytes().replace(b"7,7", b"7,1"))
+    assert compare_each(workspace, "main") == [
+        f"error: main: {linear} is damaged in DVC's cache or remote"
     ]
     shutil.rmtree(remote)
+    nowhere = f"no {linear} (neither here nor in the DVC remote); to make it:"
     commit = workspace.run("git", "rev-parse", "main").stdout[:7]
-    nowhere = "no metrics/predictions/linear.csv (neither here nor in the DVC remote)"
+    there = f"git switch --detach {commit} && dvc repro && git switch - && dvc checkout"
     assert compare_each(workspace, "main", "workspace") == [
-        f"error: main: {nowhere}; to make it: git switch --detach {commit} && dvc repro",
-        f"error: workspace: {nowhere}; to make it: dvc repro",
+        f"error: main: {nowhere} {there}",
+        f"error: workspace: {nowhere} dvc repro",
     ]
 
 
@@ -274,9 +247,8 @@ def test_no_statement_on_stale_files(branched: Workspace, tmp_path: Path) -> Non
     workspace.dvc("checkout", "--quiet")
     assert "-7.33 points" in compare(workspace, "better")
     (workspace.path / paths.DETAILS).write_text("[]")
-    assert (
-        workspace.run_module("tools.result", status=1).stderr == f"error: {paths.DETAILS} {remedy}"
-    )
+    done = workspace.run_module("tools.result", status=1)
+    assert done.stderr == f"error: {paths.DETAILS} {remedy}"
 
 
 def test_what_was_changed_after_the_run_is_said(branched: Workspace, tmp_path: Path) -> None:
@@ -306,9 +278,9 @@ def test_a_merge_conflict_is_called_one(branched: Workspace, tmp_path: Path) -> 
     workspace.run("git", "merge", "better", status=1)
     # params.yaml first, as people do.
     workspace.run("git", "checkout", "--ours", "params.yaml")
-    assert refusals(workspace) == {
-        "error: merge conflict in dvc.lock: see docs/troubleshooting.md\n"
-    }
+    for name in ("tools.compare", "tools.report", "tools.result"):
+        done = workspace.run_module(name, env={"REV": "main"}, status=1)
+        assert done.stderr == "error: merge conflict in dvc.lock: see docs/troubleshooting.md\n"
     assert "other" in workspace.run_module("tools.leaderboard").stdout
 
 
@@ -325,29 +297,26 @@ def test_what_only_one_side_has_is_named(branched: Workspace, tmp_path: Path) ->
 
 def test_the_project_in_a_folder_of_a_repository(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
-    # What is older than the move is read from the remote.
-    shutil.copytree(branched.home, workspace.home, dirs_exist_ok=True)
     shutil.move(workspace.path / ".git", tmp_path)
     top = Workspace(tmp_path)
     top.home = workspace.home
     (tmp_path / ".gitignore").write_text("home\n")
     top.commit("Move the project into a folder")
     workspace.set_params(**{"train_hidden.units": 8})
-    for revision in ("HEAD", "main"):
-        text = compare(workspace, revision, "HEAD")
-        assert ("+7.33 points" in text) == (revision == "main")
-    assert "changed since its run: train_hidden.units\n" in compare(workspace, "main")
+    assert "changed since its run: train_hidden.units\n" in compare(workspace, "HEAD")
+    (line,) = compare_each(workspace, "main")
+    assert line.startswith("error: main: has no dvc.lock; not run yet, or older than ")
     workspace.run_module("tools.report", env={"REV": "HEAD"})
-    board = workspace.run_module("tools.leaderboard").stdout
-    assert re.search(r"hidden +32 .* main\n", board) and re.search(r"hidden +64 ", board)
+    assert re.search(r"hidden +64 ", workspace.run_module("tools.leaderboard").stdout)
 
 
 def test_the_result(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     lines = workspace.run_module("tools.result").stdout.splitlines()
-    assert lines[0].split()[:4] == ["small,", "test", "images", "accuracy"]
+    names = ["small, test images", "accuracy", "loss", "macro F1", "calibration error"]
+    assert re.split(" {2,}", lines[0]) == names
     test = json.loads((workspace.path / paths.metrics("linear")).read_text())["test"]
-    assert lines[1].split()[:2] == ["linear", f"{test['accuracy']:.4f}"]
+    assert lines[1].split()[:3] == ["linear", f"{test['accuracy']:.4f}", f"{test['loss']:.4f}"]
     assert lines[3].startswith("hidden vs. linear: ")
     assert lines[-1] == "figures: metrics/figures/; to compare: make compare REV=main"
     for reference in workspace.run("git", "for-each-ref", "--format=%(refname)").stdout.split():
@@ -363,14 +332,14 @@ def test_the_result(branched: Workspace, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("0,7,7,nan", "0.confidence: Input should be"),
-        ("0,7,77777,0.5", "0.prediction: Input should be"),
-        ("0,7.9,7,0.5", "0.label: Input should be"),
-        ("0,7", "0.prediction: Input should be"),
-        ("1,7,7,0.5", "the index does not count the rows from 0"),
+        ("0,7,7,nan", "0.confidence: "),
+        ("0,7,77777,0.5", "0.prediction: "),
+        ("0,7.9,7,0.5", "0.label: "),
+        ("0,7", "0.prediction: "),
+        ("1,7,7,0.5", "the index does not count"),
     ],
 )
-def test_predictions_that_are_none_are_refused(row: str, problem: str) -> None:
+def test_invalid_predictions_are_refused(row: str, problem: str) -> None:
     content = f"index,label,prediction,confidence\n{row}\n".encode()
     with pytest.raises(UserError, match=f"^main: linear.csv: {problem}"):
         parse_predictions(content, "main: linear.csv")
@@ -388,19 +357,17 @@ def test_what_cannot_be_compared_is_a_line_each(branched: Workspace, tmp_path: P
         lock.write_text(lock.read_text().replace(old, new))
         workspace.commit()
 
-    stages = workspace.lock()["prepare"]
-    raw = next(dep["md5"] for dep in stages["deps"] if dep["path"] == "data/raw/small.npz")
-    test = next(out["md5"] for out in stages["outs"] if out["path"] == "data/prepared/test.npz")
+    stage = workspace.lock()["prepare"]
+    md5s = {file["path"]: file["md5"] for file in (*stage["deps"], *stage["outs"])}
     commit_as("no-lock", "main", "stages:", "steps:")
-    commit_as("other-raw", "main", raw, "f" * 32)
-    commit_as("other-images", "other-raw", test, "f" * 32)
+    commit_as("other-raw", "main", md5s["data/raw/small.npz"], "f" * 32)
+    commit_as("other-images", "other-raw", md5s["data/prepared/test.npz"], "f" * 32)
     commit_as("escape", "better", "units: 64", 'units: "\\e[31m64"')
-    git("branch", "empty", git("commit-tree", "-m", "empty", EMPTY_TREE).stdout.strip())
     git("update-ref", "refs/remotes/origin/half", "main")
     git("switch", "--quiet", "better")
     workspace.dvc("checkout", "--quiet")
 
-    names = ("nowhere", 'x";id;"', "--all", "half", "", "empty", "no-lock", "other-images")
+    names = ("nowhere", 'x";id;"', "--all", "half", "", "no-lock", "other-images")
     *lines, last = compare_each(workspace, *names, "other-raw")[: len(names) + 1]
     unknown = "no branch, tag, commit or experiment has that name"
     assert lines == [
@@ -409,7 +376,6 @@ def test_what_cannot_be_compared_is_a_line_each(branched: Workspace, tmp_path: P
         f"error: '--all': {unknown}",
         f"error: 'half': {unknown}; did you mean origin/half?",
         "error: REV and REV2 must name revisions: make compare REV=main REV2=workspace",
-        "error: empty: has no dvc.lock; not run yet, or older than this pipeline",
         "error: no-lock: dvc.lock: stages: Field required",
         "error: other-images and workspace have other test images, or prepare them in another way; "
         "only predictions for the same images can be compared",

@@ -1,15 +1,19 @@
 """The Makefile's targets, and what reaches a shell through them."""
 
 import re
+import shutil
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT, Workspace
 
 
 def test_help_lists_every_target(small_pipeline: Workspace) -> None:
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", "")
-    targets = re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
+    (targets,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
     lines = small_pipeline.make("help").stdout.splitlines()
-    assert targets and [line.split()[1] for line in lines] == targets[1].split()
+    assert [line.split()[1] for line in lines] == targets.split()
     assert max(map(len, lines)) <= 100
 
 
@@ -30,9 +34,34 @@ def test_push_with_a_broken_dvc_yaml(small: Workspace) -> None:
     assert line.startswith("error: ") and "dvc.yaml" in line
 
 
-def test_clean_leaves_what_the_pipeline_wrote(small: Workspace) -> None:
+def test_clean_leaves_the_outputs(small: Workspace) -> None:
     (small.path / ".venv").mkdir()
     before = small.written()
     small.make("clean")
     assert not (small.path / ".venv").exists()
     assert small.written() == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("a:b", "has a colon"), ("zip", "git clone, not as a ZIP file")]
+)
+def test_a_folder_that_cannot_work(folder: str, said: str, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / folder)
+    (workspace.path / "tools").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "tools/charts.py"):
+        shutil.copy(ROOT / name, workspace.path / name)
+    assert said in workspace.run("make", status=2).stderr
+    assert not (workspace.path / ".venv").exists()
+
+
+def test_what_is_typed_is_no_part_of_a_command(small_pipeline: Workspace) -> None:
+    typed = [f"{name}=x;touch pwned" for name in ("EXTRAS", "NAME", "OUT", "REV", "REV2")]
+    for target in ("setup", "bench", "compare", "dataset"):
+        assert "pwned" not in small_pipeline.run("make", "--dry-run", target, *typed).stdout
+
+
+def test_what_is_built_is_built_with_the_locked_setuptools(small_pipeline: Workspace) -> None:
+    commands = small_pipeline.run("make", "--dry-run", "setup-dev").stdout
+    installs = re.findall("uv pip install .*", commands)
+    assert installs and all("--build-constraints requirements.lock" in line for line in installs)
+    assert re.search(r"^setuptools==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)

@@ -22,11 +22,9 @@ def test_what_controls_a_terminal_is_not_printed() -> None:
 
 
 def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    lines = wrapped(["a " * 50, "", "  b" + " b" * 50])
-    assert max(map(len, lines)) <= 40
-    assert [line.split("a")[0].split("b")[0] for line in lines] == [
-        *("", "  ", "  "),
+    monkeypatch.setenv("COLUMNS", "10")
+    assert wrapped(["a a a a a a", "", "  b b b b b"]) == [
+        *("a a a a a", "  a"),
         "",
-        *("  ", "    ", "    "),
+        *("  b b b b", "    b"),
     ]
