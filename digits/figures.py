@@ -60,13 +60,14 @@ def mistakes(dataset: DataSet, name: str, images: np.ndarray, predicted: Predict
     wrong = np.flatnonzero(~predicted.correct)
     worst = wrong[np.argsort(-predicted.confidence[wrong], kind="stable")][: 3 * COLUMNS]
     return _grid(
-        f"{dataset.name}, {name} model: most confident mistakes ({len(worst)} of {len(wrong)})",
+        f"{dataset.name}, {name} model: most confident mistakes "
+        f"({len(worst)} of {len(wrong)}), with the confidence",
         images[worst],
         [f"#{row}: label {dataset.labels[predicted.labels[row]]}" for row in worst],
         [
             [
                 f"predicted {dataset.labels[predicted.predicted[row]]}{WRONG}",
-                f"{percent(predicted.confidence[row])} sure",
+                percent(predicted.confidence[row]),
             ]
             for row in worst
         ],

@@ -9,15 +9,15 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from digits import files, params
 from digits.errors import UserError
+from digits.text import printable
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = Path("dvc.yaml")
@@ -45,14 +45,11 @@ def run_main(main: Callable[[], None]) -> None:
     The status is 1 after a UserError or an error of the operating system, such as a full disk, and
     130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
     """
-    if sys.stderr is None:
-        # Closed by the caller. Without this, the next file to be opened would take its place.
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         main()
         sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,57 +65,53 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 
     def run() -> None:
         outputs = main()
-        changed = [*params.changed(), *files.changed(), *_changed_modules()]
+        changed = ", ".join([*params.changed(), *files.changed(), *_changed_modules()])
         if changed:
-            names = ", ".join(changed)
-            raise UserError(f"{names} changed during the run, so nothing was written; run it again")
-        name = sys.modules["__main__"].__spec__.name.removeprefix("stages.")  # type: ignore[union-attr]
-        stages = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"]
-        # A stage that is not in dvc.yaml can be tried out by hand.
-        if name in stages:
-            missing = "; ".join(undeclared(stages[name], outputs))
-            if missing:
-                raise UserError(f"{PIPELINE}, stage {name}: {missing}; nothing was written")
+            raise UserError(
+                f"{changed} changed during the run, so nothing was written; run it again"
+            )
+        check_declared(outputs)
         files.write_all(outputs)
 
     run_main(run)
 
 
-def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> Iterator[str]:
-    """The lines that a stage lacks in dvc.yaml for the modules, files and parameters it used."""
-    code = [Path(module) for module in _modules() if module not in PLUMBING]
+def check_declared(outputs: Iterable[Path]) -> None:
+    """Raise UserError if dvc.yaml lacks an output, or what this stage has used so far.
+
+    The message has each line to add. A stage that is not in dvc.yaml can be tried out by hand.
+    """
+    name = getattr(sys.modules["__main__"].__spec__, "name", "").removeprefix("stages.")
+    stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
+    if stage is None:
+        return
+    missing = []
     for sections, used in (
-        (("deps",), [*files.inputs(), *code]),
-        (("params",), map(Path, params.groups())),
+        (("deps",), [*files.inputs, *(path for path in _modules() if str(path) not in PLUMBING)]),
+        (("params",), map(Path, params.loaded)),
         (("outs", "metrics", "plots"), outputs),
     ):
-        entries = [entry for section in sections for entry in stage.get(section) or []]
+        entries = [entry for section in sections for entry in stage.get(section, [])]
         # Some have options, in a dictionary of the name.
-        names = [
-            name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)
+        names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
+        missing += [
+            f"add `- {path}` to {' or '.join(sections)}"
+            for path in sorted(used)
+            # A folder may be named instead.
+            if not any(fnmatchcase(str(a), b) for a in (path, *path.parents) for b in patterns)
         ]
-        for path in sorted(used):
-            if not _is_declared(path, names):
-                yield f"add `- {path}` to {' or '.join(sections)}"
+    if missing:
+        raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
 
 
-def _is_declared(path: Path, names: Iterable[str]) -> bool:
-    """Whether it or a folder that it is in is among the names in dvc.yaml."""
-    patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
-    return any(
-        fnmatchcase(str(found), pattern) for found in (path, *path.parents) for pattern in patterns
-    )
-
-
-def _modules() -> dict[str, Path]:
-    """The modules of this project that are imported: their paths as in dvc.yaml, and in full."""
-    found = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = [Path(file) for file in found if file and Path(file).is_relative_to(ROOT)]
-    return {
-        path.relative_to(ROOT).as_posix(): path
-        for path in paths
-        if "site-packages" not in path.parts
-    }
+def _modules() -> list[Path]:
+    """The modules of this project that are imported, as dvc.yaml names them."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    paths = [
+        Path(file).relative_to(ROOT) for file in files if file and Path(file).is_relative_to(ROOT)
+    ]
+    return [path for path in paths if "site-packages" not in path.parts]
 
 
 def _changed_modules() -> list[str]:
@@ -128,7 +121,7 @@ def _changed_modules() -> list[str]:
     """
     started: int = sys.modules["stages"].STARTED
     return [
-        name
-        for name, path in _modules().items()
-        if not path.is_file() or path.stat().st_ctime_ns > started
+        str(path)
+        for path in _modules()
+        if not (ROOT / path).is_file() or (ROOT / path).stat().st_ctime_ns > started
     ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from digits import data, formats, params, paths, runtime
+from digits import data, formats, params, paths, runtime, stage
 from digits.data import Split
 from digits.errors import UserError
 
@@ -45,9 +45,12 @@ def train(
 
     from digits import models
 
+    # Layers without a name get the same one, whatever ran before in this process.
+    keras.utils.clear_session()
     # For whatever layer draws random numbers without a seed of its own.
     keras.utils.set_random_seed(settings.seed)
     model = build(splits["train"].images.shape[1], len(dataset.labels), settings)
+    stage.check_declared((paths.model(name), paths.history(name)))
     history = fit(model, splits["train"], splits["validation"], settings, portable)
     return {
         paths.model(name): models.to_bytes(model),

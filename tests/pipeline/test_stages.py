@@ -148,7 +148,6 @@ def test_other_layers_and_other_labels(
     from keras import layers
 
     def build(pixels: int, labels: int, settings: train_hidden.Settings) -> keras.Sequential:
-        keras.backend.clear_session()
         picture = [keras.Input((pixels,)), layers.Reshape((28, 28, 1))]
         convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()]
         dense = [layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(labels, "softmax")]
