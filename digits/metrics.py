@@ -22,16 +22,6 @@ class Reliability(NamedTuple):
     accuracy: np.ndarray
 
 
-class PerLabel(NamedTuple):
-    """float64 (labels,) each: the share of the images predicted as a label that have it
-    (precision), the share of the images of a label that are predicted as it (recall), the harmonic
-    mean of both (F1). A share of nothing is 0."""
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-
-
 class Predictions(NamedTuple):
     """The predictions for n images, and the counts that metrics and figures share."""
 
@@ -59,27 +49,49 @@ class Pairs(NamedTuple):
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """95% confidence interval of the gain."""
-        return paired_difference_ci95(self.only_second_right, self.only_first_right, sum(self))
+        """95% confidence interval of the gain.
+
+        Wald interval after Bonett and Price's Laplace adjustment (one more pair of each discordant
+        kind), which unlike the plain Wald interval holds for few or no discordant pairs. Source:
+        Bonett and Price, Br. J. Math. Stat. Psychol. 65 (2012) 479-488; recommended by Fagerland,
+        Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
+        """
+        n = sum(self) + 2
+        first, second = (self.only_first_right + 1) / n, (self.only_second_right + 1) / n
+        gain = second - first
+        margin = Z_95 * math.sqrt((first + second - gain**2) / n)
+        return max(-1.0, gain - margin), min(1.0, gain + margin)
 
     @property
     def p(self) -> float:
-        """p-value of McNemar's exact test."""
-        return mcnemar_p(self.only_second_right, self.only_first_right)
+        """Two-sided p-value of McNemar's exact test.
+
+        If both were equally good, each discordant pair would fall either way like a fair coin; p is
+        twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947)
+        153-157, in its exact form. Integer arithmetic until the last division.
+        """
+        n = self.only_first_right + self.only_second_right
+        tail = ways = 1
+        for k in range(min(self.only_first_right, self.only_second_right)):
+            ways = ways * (n - k) // (k + 1)
+            tail += ways
+        p: float = 2 * tail / 2**n
+        return min(1.0, p)
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
     """Predictions and derived counts from logits float32 (n, labels) and labels uint8 (n,)."""
-    probabilities = softmax(logits)
+    probabilities, count = softmax(logits), logits.shape[1]
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
     correct = predicted == labels
+    cells = labels.astype(np.int64) * count + predicted
     return Predictions(
         labels,
         predicted,
         confidence,
         correct,
         cross_entropy(probabilities, labels),
-        confusion(predicted, labels, logits.shape[1]),
+        np.bincount(cells, minlength=count**2).reshape(count, count),
         reliability(confidence, correct),
     )
 
@@ -96,7 +108,7 @@ def details(found: Predictions) -> dict[str, float]:
     if not len(found.labels):
         return {}
     return {
-        "macro_f1": float(per_label(found.confusion).f1.mean()),
+        "macro_f1": float(per_label(found.confusion)["f1"].mean()),
         "calibration_error": calibration_error(found.reliability),
     }
 
@@ -156,21 +168,18 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
     return center - margin, center + margin
 
 
-def confusion(predicted: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Counts, int64 (count, count): row = label, column = prediction; both arrays are (n,)."""
-    cells = labels.astype(np.int64) * count + predicted
-    return np.bincount(cells, minlength=count**2).reshape(count, count)
+def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1, their harmonic mean, of each label; a share of nothing is 0.
 
-
-def per_label(confusion: np.ndarray) -> PerLabel:
-    """Precision, recall and F1 of each label from a confusion matrix, int64 (labels, labels)."""
+    float64 (labels,) each, from a confusion matrix, int64 (labels, labels).
+    """
     correct = np.diag(confusion)
     predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    return PerLabel(
-        correct / np.maximum(predicted, 1),
-        correct / np.maximum(actual, 1),
-        2 * correct / np.maximum(predicted + actual, 1),
-    )
+    return {
+        "precision": correct / np.maximum(predicted, 1),
+        "recall": correct / np.maximum(actual, 1),
+        "f1": 2 * correct / np.maximum(predicted + actual, 1),
+    }
 
 
 def pairs(first_right: np.ndarray, second_right: np.ndarray) -> Pairs:
@@ -209,36 +218,6 @@ def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str 
         }
         for (model, pair), p in zip(compared.items(), corrected, strict=True)
     ]
-
-
-def paired_difference_ci95(only_first: int, only_second: int, n: int) -> tuple[float, float]:
-    """95% confidence interval for the difference of two proportions seen on the same n pairs.
-
-    Wald interval after Bonett and Price's Laplace adjustment (one more pair of each discordant
-    kind), which unlike the plain Wald interval holds for few or no discordant pairs. Source:
-    Bonett and Price, Br. J. Math. Stat. Psychol. 65 (2012) 479-488; recommended by Fagerland,
-    Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
-    """
-    first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    difference = first - second
-    margin = Z_95 * math.sqrt((first + second - difference**2) / (n + 2))
-    return max(-1.0, difference - margin), min(1.0, difference + margin)
-
-
-def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Two-sided p-value of McNemar's exact test, from the counts of discordant pairs.
-
-    If both were equally good, each discordant pair would fall either way like a fair coin; p is
-    twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947) 153-157,
-    in its exact form. Integer arithmetic until the last division.
-    """
-    n = only_first + only_second
-    tail = ways = 1
-    for k in range(min(only_first, only_second)):
-        ways = ways * (n - k) // (k + 1)
-        tail += ways
-    p: float = 2 * tail / 2**n
-    return min(1.0, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -32,16 +32,15 @@ def to_bytes(model: keras.Model) -> bytes:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name.endswith(".json"):
-                values = json.loads(content, object_hook=_without_volatile)
+                values = json.loads(
+                    content,
+                    object_hook=lambda found: {k: v for k, v in found.items() if k not in VOLATILE},
+                )
                 content = json.dumps(values, sort_keys=True).encode()
             # ZipFile.open() dates an entry 1980-01-01.
             with target.open(name, "w") as member:
                 member.write(content)
     return stable.getvalue()
-
-
-def _without_volatile(values: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if key not in VOLATILE}
 
 
 def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:

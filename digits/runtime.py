@@ -7,8 +7,8 @@ first and imports Keras after it.
 import gc
 import os
 import platform
+import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +19,7 @@ from pydantic import Field
 from digits import params
 
 # Variables of these families change what TensorFlow, XLA and Keras compute, or what is drawn.
-FAMILIES = (
-    "CUDA_",
-    "DNNL_",
-    "KERAS_",
-    "MPLBACKEND",
-    "NVIDIA_",
-    "ONEDNN_",
-    "TENSORFLOW_",
-    "TF_",
-    "XLA_",
-)
+FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
 # Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 # Why these: by default oneDNN and XLA choose code by instruction set and cache size, and other code
@@ -83,16 +73,20 @@ def start(portable: bool) -> bool:
         if any(os.environ.get(name) != value for name, value in settings.items()):
             raise RuntimeError("TensorFlow was imported before runtime.start() could set it up")
         return applied
-    for name in [name for name in os.environ if name.startswith(FAMILIES)]:
+    for name in filter(FAMILIES.match, list(os.environ)):
         if name not in ALLOWED:
             del os.environ[name]
     os.environ.update(settings)
     absent = {name: None for name in UNUSED if name not in sys.modules}
-    with _stderr_held_back(), _without_garbage_collection(), warnings.catch_warnings():
+    # Never search what is imported for garbage: that costs a second per process.
+    gc.disable()
+    with _without_native_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # To Python, a module that is None is not installed.
         sys.modules.update(absent)  # type: ignore[arg-type]
         import keras
+    gc.freeze()
+    gc.enable()
     for name in absent:
         del sys.modules[name]
     # A keras.json in the home folder may say otherwise.
@@ -124,29 +118,14 @@ def _threads() -> int:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Never search what is imported for garbage: that costs a second per process."""
-    gc.disable()
+def _without_native_messages() -> Iterator[None]:
+    """Discard what native code writes to standard error."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Send what native code writes to standard error to a file; show it only after an exception."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -22,19 +22,10 @@ from digits.text import printable
 ROOT = Path(__file__).parents[1]
 PIPELINE = Path("dvc.yaml")
 # Modules that cannot change what a stage writes, so that no stage depends on them.
-PLUMBING = {
-    "digits/__init__.py",
-    "digits/environment.py",
-    "digits/errors.py",
-    "digits/files.py",
-    "digits/params.py",
-    "digits/paths.py",
-    "digits/stage.py",
-    "digits/text.py",
-    "stages/__init__.py",
+PLUMBING = {"stages/__init__.py"} | {
+    f"digits/{name}.py"
+    for name in ("__init__", "environment", "errors", "files", "params", "paths", "stage", "text")
 }
-
-
 # What a stage returns: the content of each file that it writes.
 Outputs = dict[Path, bytes]
 

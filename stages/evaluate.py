@@ -48,7 +48,7 @@ def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) ->
             {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
         ),
         paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels} | metrics.per_label(test.confusion)._asdict()
+            {"label": dataset.labels, **metrics.per_label(test.confusion)}
         ),
         paths.predictions(name): formats.csv_bytes(
             {
