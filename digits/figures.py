@@ -1,9 +1,4 @@
-"""Predictions and images -> figures, as the bytes of PNG files.
-
-Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has configured, and
-no date or version in the file. What is wrong is marked by shape as well as color; the colors are
-Okabe and Ito's, which color-blind people can tell apart.
-"""
+"""Predictions and images -> figures, as the bytes of PNG files."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +15,8 @@ from digits import data, metrics
 from digits.data import DataSet
 from digits.metrics import Predictions
 
+# What is wrong is marked by shape as well as color; the colors are Okabe and Ito's, which
+# color-blind people can tell apart.
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
 # Of the models, in their order.
 COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -207,6 +204,8 @@ for file in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
 def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
     """What `draw` draws on a figure of that many inches."""
     content = io.BytesIO()
+    # Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has
+    # configured, and no date or version in the file.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"font.size": 11, "axes.titlesize": 13, "figure.titlesize": 14})

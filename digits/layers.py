@@ -1,8 +1,7 @@
-"""Keras layers computed with the same bits on every processor, in training and afterwards.
+"""Keras layers computed with the same bits on every processor, in training and afterwards."""
 
-XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
-be written as such products; all others run as Keras has them.
-"""
+# XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
+# be written as such products; all others run as Keras has them.
 
 from typing import Any
 
@@ -64,16 +63,13 @@ def _is_computed(layer: keras.Layer) -> bool:
 
 
 def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """inputs @ kernel, float32 (n, ..., m) by (m, k), whose gradient is fast when portable.
-
-    A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
-    product, which its portable library then declines, and a slower one takes over. The barrier
-    keeps the two steps apart.
-    """
+    """inputs @ kernel, float32 (n, ..., m) by (m, k), whose gradient is fast when portable."""
 
     @tf.custom_gradient
     def multiply(rows: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # XLA would fold the transposition into the product, which its portable library then
+            # declines, and a slower one takes over. The barrier keeps the two steps apart.
             (transposed,) = xla_optimization_barrier([tf.transpose(rows)])
             return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(transposed, upstream)
 
@@ -84,10 +80,8 @@ def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
-    """The patches of images float32 (n, height, width, channels) that a convolution multiplies.
-
-    XLA's own convolution gives other bits with another number of threads, and is slower.
-    """
+    """The patches of images float32 (n, height, width, channels) that a convolution multiplies."""
+    # XLA's own convolution gives other bits with another number of threads, and is slower.
     rows, columns = layer.kernel_size
     if layer.padding == "same":
         # As TensorFlow pads for strides of 1: what is left over goes below and to the right.
@@ -103,9 +97,7 @@ def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
 
 
 def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`.
-
-    XLA's default generator of random numbers takes 17 times as long as this one.
-    """
+    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`."""
+    # XLA's default generator of random numbers takes 17 times as long as this one.
     chances = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry")
     return tf.where(chances >= rate, inputs / (1 - rate), 0.0)

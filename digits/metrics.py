@@ -1,7 +1,4 @@
-"""Logits -> predictions and metrics; whether one of two models is better.
-
-Probabilities are float64 (n, labels).
-"""
+"""Logits -> predictions and metrics; whether one of two models is better."""
 
 import math
 from collections.abc import Sequence
@@ -104,9 +101,7 @@ def summary(found: Predictions) -> dict[str, float]:
 
 
 def details(found: Predictions) -> dict[str, float]:
-    """Macro F1 and calibration error; empty without images."""
-    if not len(found.labels):
-        return {}
+    """Macro F1 and calibration error; n > 0."""
     return {
         "macro_f1": float(per_label(found.confusion)["f1"].mean()),
         "calibration_error": calibration_error(found.reliability),
@@ -114,15 +109,10 @@ def details(found: Predictions) -> dict[str, float]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, float32 (n, labels) -> class probabilities, float64 (n, labels), that sum to 1.
-
-    For all models these are the probabilities that training optimizes: see
-    `training.compile_for_training`.
-    """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(shifted)
-    probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    """Logits, float32 (n, labels) -> the probabilities that training optimizes, in float64."""
+    largest = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(logits.astype(np.float64) - largest)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -147,14 +137,13 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Expected calibration error: the mean of |accuracy - confidence| over the bins.
+    """Expected calibration error: the mean of |accuracy - confidence| over n > 0 images.
 
-    Each bin weighs as much as it has images. Source: Guo, Pleiss, Sun and Weinberger, "On
-    Calibration of Modern Neural Networks", ICML 2017, equation 3. n > 0.
+    Source: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
+    equation 3.
     """
-    filled = bins.counts > 0
-    gaps = np.abs(bins.accuracy[filled] - bins.confidence[filled])
-    return float((bins.counts[filled] * gaps).sum() / bins.counts.sum())
+    gaps = np.abs(bins.accuracy - bins.confidence)
+    return float(np.nansum(bins.counts * gaps) / bins.counts.sum())
 
 
 def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -225,8 +214,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65-70, as adjusted p-values.
     """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
+    corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest

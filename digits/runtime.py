@@ -1,8 +1,4 @@
-"""Settings that must be made before TensorFlow is imported.
-
-TensorFlow and XLA read them once; made later they are silently ignored. So a stage calls `start()`
-first and imports Keras after it.
-"""
+"""Settings that must be made before TensorFlow is imported; later ones are silently ignored."""
 
 import gc
 import os
@@ -33,9 +29,7 @@ PORTABLE = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 # Keras imports these where they are installed; training uses neither.
-UNUSED = ("matplotlib", "pandas")
-# A single thread adds up in another order than two or more, which agree among themselves.
-MIN_THREADS = 2
+UNUSED = {"matplotlib", "pandas"}
 
 
 class Settings(params.Group):
@@ -47,18 +41,15 @@ class Settings(params.Group):
 def start(portable: bool) -> bool:
     """Make the settings and import TensorFlow, without its messages to developers.
 
-    With `portable`, everything compiled by XLA yields the same bits on every x86-64 Linux machine
-    whose processor has AVX2 and FMA, and only the CPU is used; elsewhere one line warns that the
-    bits will differ. Without it, TensorFlow picks what is fastest here.
-
+    With `portable`, what XLA compiles yields the same bits on every x86-64 Linux machine whose
+    processor has AVX2 and FMA, and no GPU is used; elsewhere one line warns that they will differ.
     Returns whether the portable settings apply. Raises RuntimeError if TensorFlow has been imported
     already, with other settings.
     """
     reason = unsupported_reason() if portable else None
     if reason:
-        print(
-            f"warning: {reason}, so the bits will differ from the committed ones", file=sys.stderr
-        )
+        warning = f"warning: {reason}, so the bits will differ from the committed ones"
+        print(warning, file=sys.stderr)
     applied = portable and not reason
     settings = {
         "KERAS_BACKEND": "tensorflow",
@@ -77,7 +68,7 @@ def start(portable: bool) -> bool:
         if name not in ALLOWED:
             del os.environ[name]
     os.environ.update(settings)
-    absent = {name: None for name in UNUSED if name not in sys.modules}
+    absent = dict.fromkeys(UNUSED - sys.modules.keys())
     # Never search what is imported for garbage: that costs a second per process.
     gc.disable()
     with _without_native_messages(), warnings.catch_warnings():
@@ -97,16 +88,12 @@ def start(portable: bool) -> bool:
 
 
 def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why this machine does not support the portable settings; None if it does.
-
-    Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
-    """
+    """Why this machine does not support the portable settings; None if it does."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"this is {platform.system()} on {platform.machine()}, not Linux on x86-64"
-    flags = next(
-        (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
-    )
-    missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags.split()]
+    flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split()
+    # Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
+    missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags]
     return f"this processor has no {' and no '.join(missing)}" if missing else None
 
 
@@ -114,7 +101,8 @@ def _threads() -> int:
     """One thread per core we may use, or TF_NUM_INTRAOP_THREADS of them; at least two."""
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(MIN_THREADS, int(limit) if limit.isdecimal() else cores or 0)
+    # A single thread adds up in another order than two or more, which agree among themselves.
+    return max(2, int(limit) if limit.isdecimal() else cores or 0)
 
 
 @contextmanager

@@ -1,13 +1,7 @@
-"""How a command starts and ends. Plumbing: nothing here decides what a stage writes.
-
-DVC hashes code, parameters and data after a stage has run, and hashes only what dvc.yaml names. So
-that dvc.lock never tells a lie, a stage asks at its end whether all that it used is still there and
-is named in dvc.yaml; otherwise it writes nothing.
-"""
+"""How a command starts and ends. Plumbing: nothing here decides what a stage writes."""
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -31,10 +25,9 @@ Outputs = dict[Path, bytes]
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run `main`; turn an error that the user can fix into one line and an exit status.
+    """Run `main`; turn an error that the user can fix into one line and status 1, Ctrl-C into 130.
 
-    The status is 1 after a UserError or an error of the operating system, such as a full disk, and
-    130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
+    Any other exception is a bug and keeps its traceback.
     """
     try:
         main()
@@ -48,7 +41,7 @@ def run_main(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(130)
 
 
 def run_stage(main: Callable[[], Outputs]) -> None:
@@ -56,11 +49,12 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 
     def run() -> None:
         outputs = main()
+        # DVC hashes code, parameters and data after a stage has run, and hashes only what dvc.yaml
+        # names. So that dvc.lock never tells a lie, what was used must be there still, and named.
         changed = ", ".join([*params.changed(), *files.changed(), *_changed_modules()])
         if changed:
-            raise UserError(
-                f"{changed} changed during the run, so nothing was written; run it again"
-            )
+            why = "changed during the run, so nothing was written; run it again"
+            raise UserError(f"{changed} {why}")
         check_declared(outputs)
         files.write_all(outputs)
 
@@ -106,10 +100,8 @@ def _modules() -> list[Path]:
 
 
 def _changed_modules() -> list[str]:
-    """The imported modules that were changed since the stage began to import them.
-
-    A change that was undone counts: Python may have read it.
-    """
+    """The imported modules that were changed since the stage began to import them."""
+    # A change that was undone counts: Python may have read it.
     started: int = sys.modules["stages"].STARTED
     return [
         str(path)
