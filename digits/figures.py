@@ -53,7 +53,7 @@ def mistakes(dataset: DataSet, name: str, images: np.ndarray, found: Predictions
     worst = wrong[np.argsort(-found.confidence[wrong], kind="stable")][: 3 * COLUMNS]
     return _grid(
         f"{dataset.name}, {name} model: most confident mistakes "
-        f"({len(worst)} of {len(wrong)}), with the confidence",
+        f"({len(worst)} of {len(wrong)}), with confidence",
         images[worst],
         [f"#{row}: label {names[found.labels[row]]}" for row in worst],
         [
