@@ -102,7 +102,7 @@ def hold_out(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def scale(images: np.ndarray) -> np.ndarray:
     """uint8 (n, height, width) -> float32 (n, height * width), 0..255 scaled to 0..1."""
-    return images.reshape(len(images), -1) / np.float32(255)
+    return images.reshape(len(images), math.prod(images.shape[1:])) / np.float32(255)
 
 
 def square(images: np.ndarray) -> np.ndarray:

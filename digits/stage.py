@@ -76,7 +76,7 @@ def check_declared(outputs: Iterable[Path]) -> None:
         (("params",), map(Path, params.loaded)),
         (("outs", "metrics", "plots"), outputs),
     ):
-        entries = [entry for section in sections for entry in stage.get(section, [])]
+        entries = [entry for section in sections for entry in stage.get(section) or []]
         # Some have options, in a dictionary of the name.
         names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
         patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
