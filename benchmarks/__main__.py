@@ -1,221 +1,135 @@
-"""`make bench`: measure this project against a plain Keras script, on this machine.
-
-    python -m benchmarks [--out FOLDER] [--repetitions N]
-
-Everything runs in processes of their own, in turn, on MNIST; the numbers are medians. Prints
-Markdown; with --out, writes bench.md and bench.json there as well.
-"""
+"""`make bench`: measure this project against a plain Keras script; prints medians as Markdown."""
 
 import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
 
-from digits import data, files, formats, paths
+from benchmarks import fit
+from digits import files, formats, paths
 from digits.errors import UserError
 from digits.stage import ROOT, run_main
 
-WAYS = {
-    "keras": "Keras's own fit",
-    "compiled": "Keras, compiled",
-    "portable": "this project, portable",
-    "fastest": "this project, fastest",
+FITS = {name: f"python -m benchmarks.fit {way}" for way, name in fit.WAYS.items()}
+WRITTEN = "data/prepared models metrics dvc.lock .dvc/cache"
+CHANGED = "sed -i.old s/1000/900/ params.yaml && dvc repro && mv params.yaml.old params.yaml"
+PROCESSES = {
+    "Keras's own fit in one script": FITS[fit.WAYS["keras"]],
+    "dvc repro, everything": f"rm -rf {WRITTEN} && dvc repro",
+    "dvc repro, nothing changed": "dvc repro",
+    "dvc repro, train_hidden.units changed": CHANGED,
 }
-MODELS = ("linear", "hidden")
 STAGES = ("prepare", "train_linear", "train_hidden", "evaluate")
 GROWTH = (1, 2, 4, 10)
+REPETITIONS = 3
 
 
 class Usage(NamedTuple):
-    """What a process and its children took, and what they printed."""
+    """What a command took: the memory is the peak of its largest process."""
 
     seconds: float
     cpu_seconds: float
-    megabytes: float  # peak memory of the largest process
+    megabytes: float
     output: str
 
 
-def run(folder: Path, *command: str) -> Usage:
-    """Run a command in `folder` with this interpreter's programs first."""
+def run(folder: Path, command: str) -> Usage:
+    """Run a shell command in `folder` with this interpreter's programs first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with tempfile.TemporaryFile("w+") as output:
+    environment = os.environ | {"PATH": path}
+    with tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | {"PATH": path}, stdout=output, stderr=output
-        )
-        _, status, usage = os.wait4(process.pid, 0)
+        shell = ("sh", "-c", command)
+        process = subprocess.Popen(shell, cwd=folder, env=environment, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
+        log.seek(0)
+        output = log.read()
     if process.returncode:
-        raise UserError(f"{' '.join(command)}: status {process.returncode}\n{text}")
+        raise UserError(f"{command}: status {process.returncode}\n{output}")
     # macOS counts bytes, Linux kilobytes.
-    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return Usage(seconds, usage.ru_utime + usage.ru_stime, peak, text)
+    megabytes = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return Usage(seconds, used.ru_utime + used.ru_stime, megabytes, output)
 
 
-def python(folder: Path, module: str, *arguments: str) -> Usage:
-    return run(folder, sys.executable, "-m", module, *arguments)
+def in_turn(folder: Path, commands: Mapping[str, str]) -> dict[str, list[Usage]]:
+    """Run all commands one after the other, and all of that REPETITIONS times."""
+    rounds = [{name: run(folder, commands[name]) for name in commands} for _ in range(REPETITIONS)]
+    return {name: [found[name] for found in rounds] for name in commands}
 
 
-def median(values: Iterable[float]) -> float:
-    return statistics.median(list(values))
-
-
-def fits(workspace: Path, repetitions: int) -> list[list[Any]]:
-    """Rows: five epochs of each model in each way, the ways in turn."""
-    runs: dict[str, list[Any]] = {way: [] for way in WAYS}
-    for _ in range(repetitions):
-        for way in WAYS:
-            output = python(workspace, "benchmarks.fit", way).output
-            runs[way].append(json.loads(output.splitlines()[-1]))
-
-    def row(label: str, value: Callable[[Any], float]) -> list[Any]:
-        seconds = [median(map(value, runs[way])) for way in WAYS]
-        return [label, *(f"{found:.2f} s ({seconds[0] / found:.1f}x)" for found in seconds)]
-
-    return [
-        *(row(f"{name} model", lambda run, name=name: run[name]["fit"]) for name in MODELS),  # type: ignore[misc]
-        row("**both**", lambda run: sum(run[name]["fit"] for name in MODELS)),
-        *(
-            row(
-                f"{name} model, an epoch after the first",
-                lambda run, name=name: median(run[name]["epochs"][1:]),  # type: ignore[misc]
-            )
-            for name in MODELS
-        ),
-        *(
-            [
-                f"{name} model, test accuracy",
-                *(f"{median(run[name]['accuracy'] for run in runs[way]):.4f}" for way in WAYS),
-            ]
-            for name in MODELS
-        ),
+def fits(folder: Path) -> Iterator[list[str]]:
+    """Five epochs of each model in each way."""
+    printed = [
+        [json.loads(usage.output.splitlines()[-1]) for usage in usages]
+        for usages in in_turn(folder, FITS).values()
     ]
+    for label in printed[0][0]:
+        seconds = [statistics.median(found[label] for found in way) for way in printed]
+        yield [label, *(f"{found:.2f} s ({seconds[0] / found:.1f}x)" for found in seconds)]
 
 
-def processes(workspace: Path, repetitions: int) -> list[list[Any]]:
-    """Rows: whole processes, in turn."""
-    measured: dict[str, list[Usage]] = {}
-    params = workspace / paths.PARAMS
-    text = params.read_text()
-    for number in range(repetitions):
-        for path in ("data/prepared", "models", "metrics", ".dvc/cache"):
-            shutil.rmtree(workspace / path, ignore_errors=True)
-        (workspace / "dvc.lock").unlink(missing_ok=True)
-        for name, command in (
-            ("Keras's own fit in one script", (sys.executable, "-m", "benchmarks.fit", "keras")),
-            ("dvc repro, everything", ("dvc", "repro")),
-            ("dvc repro, nothing changed", ("dvc", "repro")),
-            ("dvc repro, train_hidden.units changed", ("dvc", "repro")),
-        ):
-            if "units" in name:
-                params.write_text(text.replace("units: 1000", f"units: {900 + number}"))
-            measured.setdefault(name, []).append(run(workspace, *command))
-        params.write_text(text)
-    return [
-        [
-            name,
-            f"{median(usage.seconds for usage in done):.1f}",
-            f"{median(usage.cpu_seconds for usage in done):.1f}",
-        ]
-        for name, done in measured.items()
-    ]
+def processes(folder: Path, commands: Mapping[str, str]) -> Iterator[list[str]]:
+    """Seconds, CPU seconds and peak memory of whole processes."""
+    for name, usages in in_turn(folder, commands).items():
+        seconds, cpu_seconds, megabytes, _ = zip(*usages, strict=True)
+        medians = (statistics.median(found) for found in (seconds, cpu_seconds, megabytes))
+        yield [name, *(f"{median:.1f}" for median in medians)]
 
 
-def stages(workspace: Path, repetitions: int) -> list[list[Any]]:
-    """Rows: each stage as a process of its own."""
-    usages: dict[str, list[Usage]] = {stage: [] for stage in STAGES}
-    for _ in range(repetitions):
-        for stage in STAGES:
-            usages[stage].append(python(workspace, f"stages.{stage}"))
-    return [
-        [
-            stage,
-            f"{median(usage.seconds for usage in done):.1f}",
-            f"{median(usage.cpu_seconds for usage in done):.1f}",
-            f"{max(usage.megabytes for usage in done):.0f}",
-        ]
-        for stage, done in usages.items()
-    ]
-
-
-def growth(workspace: Path) -> list[list[Any]]:
-    """Rows: one epoch of training, and evaluating, with ever more training images."""
-    params = workspace / paths.PARAMS
+def growth(folder: Path) -> Iterator[list[str]]:
+    """One epoch of training, and evaluating, with ever more training images."""
+    params, train = folder / paths.PARAMS, folder / paths.prepared("train")
     params.write_text(params.read_text().replace("epochs: 5", "epochs: 1"))
-    prepared = workspace / paths.prepared("train")
-    arrays = formats.parse_arrays(prepared.read_bytes(), "train", data.Split._fields)
-    rows = []
+    arrays = formats.parse_arrays(train.read_bytes(), "train", ("images", "labels"))
     for times in GROWTH:
-        repeated = {
-            "images": np.tile(arrays["images"], (times, 1)),
-            "labels": np.tile(arrays["labels"], times),
-        }
-        files.write(prepared, formats.array_bytes(repeated))
-        del repeated
-        usages = [python(workspace, f"stages.{stage}") for stage in STAGES[1:]]
-        cells = (f"{usage.seconds:.1f} s, {usage.megabytes:.0f} MB" for usage in usages)
-        rows.append([f"{times} x", *cells])
-    return rows
+        repeated = ((name, np.concatenate([array] * times)) for name, array in arrays.items())
+        train.write_bytes(formats.array_bytes(dict(repeated)))
+        usages = [run(folder, f"python -m stages.{name}") for name in STAGES[1:]]
+        yield [f"{times} x", *(f"{used.seconds:.1f} s, {used.megabytes:.0f} MB" for used in usages)]
 
 
 def machine() -> str:
-    model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].split(":")[1].strip() if lines else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{model}, {cores} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}"
-    )
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    name = text.partition("model name")[2].partition("\n")[0].strip("\t: ")
+    python = f"Python {platform.python_version()}"
+    return f"{name or platform.machine()}, {os.cpu_count()} cores, {python}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for bench.md and bench.json")
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="folder for bench.md")
     arguments = parser.parse_args()
-    n = arguments.repetitions
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder) / "digits"
-        run(ROOT, "git", "clone", "--quiet", ".", str(workspace))
-        seconds = ["seconds", "CPU seconds"]
-        tables = [
-            (["five epochs, compilation included", *WAYS.values()], fits(workspace, n)),
-            (["whole processes", *seconds], processes(workspace, n)),
-            (["stage", *seconds, "peak memory (MB)"], stages(workspace, n)),
-            (["training images, one epoch", *STAGES[1:]], growth(workspace)),
-        ]
-    text = "\n\n".join(
-        [
-            f"{machine()}; medians of {n}.",
-            *(
-                tabulate(rows, header, tablefmt="pipe", disable_numparse=True, stralign="right")
-                for header, rows in tables
-            ),
-        ]
-    )
-    print(text)
+    text = f"{machine()}; medians of {REPETITIONS}.\n"
+    taken = ["seconds", "CPU seconds", "peak memory (MB)"]
+    stages = {name: f"python -m stages.{name}" for name in STAGES}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "digits"
+        run(ROOT, f"git clone --quiet . {folder}")
+        for header, rows in (
+            (["five epochs, compilation included", *FITS], fits(folder)),
+            (["whole processes", *taken], processes(folder, PROCESSES)),
+            (["stage", *taken], processes(folder, stages)),
+            (["training images, one epoch", *STAGES[1:]], growth(folder)),
+        ):
+            table = tabulate(list(rows), header, "pipe", disable_numparse=True, stralign="right")
+            text += f"\n{table}\n"
+    print(text, end="")
     if arguments.out:
-        results = {header[0]: {"header": header, "rows": rows} for header, rows in tables}
-        files.write(arguments.out / "bench.json", formats.json_bytes(results))
-        files.write(arguments.out / "bench.md", f"{text}\n".encode())
+        files.write(arguments.out / "bench.md", text.encode())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import numpy as np
 from digits import files, formats, paths
 from digits.errors import UserError
 
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 REMEDY = "regenerate it: dvc repro -f prepare"
 
 
@@ -24,7 +23,7 @@ class RawData(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Images float32 (n, height * width) in [0, 1] and labels uint8 (n,), from 0."""
+    """Images float32 (n, side * side) in [0, 1] and labels uint8 (n,), from 0."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -43,45 +42,40 @@ def read_raw(name: str) -> RawData:
     Without an array `names` the labels are called "0", "1", ... up to the largest in training.
     """
     path = paths.raw(name)
-    arrays = formats.parse_arrays(files.read(path), str(path), [*ARRAYS, "names"])
-    problem = _raw_problem(arrays)
-    if problem:
+    arrays = formats.parse_arrays(files.read(path), str(path), RawData._fields)
+    for problem in _problems(arrays):
         raise UserError(f"{path}: {problem}")
-    names = arrays.pop("names", _default_names(arrays["y_train"]))
-    return RawData(**arrays, names=tuple(map(str, names)))
+    names = tuple(map(str, _names(arrays)))
+    arrays.pop("names", None)
+    return RawData(**arrays, names=names)
 
 
-def _default_names(labels: np.ndarray) -> np.ndarray:
-    return np.arange(int(labels.max()) + 1).astype(str)
+def _names(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    return arrays.get("names", np.arange(int(arrays["y_train"].max()) + 1).astype(str))
 
 
-def _raw_problem(arrays: dict[str, np.ndarray]) -> str | None:
-    for name in ARRAYS:
-        if name not in arrays:
-            return f"has no array {name}"
+def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
+    """The problems of a raw data set; to look for the second may fail because of the first."""
+    yield from (f"has no array {name}" for name in RawData._fields[:4] if name not in arrays)
     for part in ("train", "test"):
         images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if images.dtype != np.uint8 or images.ndim != 3:
-            found = f"x_{part} is {images.dtype} {images.shape}, not uint8 (n, side, side)"
-            scaled = images.dtype.kind == "f" and images.size and images.max() <= 1
-            return f"{found}; multiply by 255 first" if scaled else found
-        if not images.size:
-            return f"x_{part} has no images: its shape is {images.shape}"
-        if images.shape[1] != images.shape[2]:
-            return f"x_{part} is {images.dtype} {images.shape}: its images are not square"
+        square = images.ndim == 3 and images.size and images.shape[1] == images.shape[2]
+        if images.dtype != np.uint8 or not square:
+            scaled = images.dtype.kind == "f" and images.max(initial=0) <= 1
+            remedy = "; multiply by 255 first" if scaled else ""
+            yield f"x_{part} is {images.dtype} {images.shape}, not uint8 (n, side, side){remedy}"
         if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            return f"y_{part} is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
+            yield f"y_{part} is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
     train, test = arrays["x_train"].shape[1], arrays["x_test"].shape[1]
     if train != test:
-        return f"x_test has images of {test}x{test} pixels, x_train of {train}x{train}"
-    names = arrays.get("names", _default_names(arrays["y_train"]))
+        yield f"x_test has images of {test}x{test} pixels, x_train of {train}x{train}"
+    names = _names(arrays)
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names)) < len(names):
-        return f"names is {names.dtype} {names.shape}; must be (labels,) of different texts"
+        yield f"names is {names.dtype} {names.shape}; must be (labels,) of different texts"
     for part in ("train", "test"):
         largest = arrays[f"y_{part}"].max()
         if largest >= len(names):
-            return f"y_{part} has the label {largest}; labels are 0 to {len(names) - 1}"
-    return None
+            yield f"y_{part} has the label {largest}; labels are 0 to {len(names) - 1}"
 
 
 def doubts(data: RawData) -> Iterator[str]:
@@ -108,8 +102,7 @@ def hold_out(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def scale(images: np.ndarray) -> np.ndarray:
     """uint8 (n, height, width) -> float32 (n, height * width), 0..255 scaled to 0..1."""
-    n, height, width = images.shape
-    return images.reshape(n, height * width) / np.float32(255)
+    return images.reshape(len(images), math.prod(images.shape[1:])) / np.float32(255)
 
 
 def square(images: np.ndarray) -> np.ndarray:
@@ -128,42 +121,35 @@ def read(splits: Sequence[str]) -> tuple[DataSet, dict[str, Split]]:
         dataset = DataSet(str(content["name"]), tuple(map(str, content["labels"])))
     except (TypeError, KeyError):
         raise UserError(f"{paths.DATASET}: not a description of a data set; {REMEDY}") from None
-    found = {split: _read(split, len(dataset.labels)) for split in splits}
-    pixels = {split: content.images.shape[1] for split, content in found.items()}
-    for split in splits:
-        if pixels[split] != pixels[splits[0]]:
+    found: dict[str, Split] = {}
+    for name in splits:
+        path = paths.prepared(name)
+        arrays = formats.parse_arrays(files.read(path), str(path), Split._fields)
+        if not _is_split(arrays, len(dataset.labels)):
             raise UserError(
-                f"{paths.prepared(split)}: its images have {pixels[split]} pixels, those of "
-                f"{paths.prepared(splits[0])} have {pixels[splits[0]]}; {REMEDY}"
+                f"{path}: must have images float32 (n, side * side) from 0 to 1, and labels "
+                f"uint8 (n,) from 0 to {len(dataset.labels) - 1}; {REMEDY}"
+            )
+        found[name] = Split(**arrays)
+        if not len(found[name].labels) and name != "validation":
+            raise UserError(f"{path}: has no images; {REMEDY}")
+        if found[name].images.shape[1] != found[splits[0]].images.shape[1]:
+            raise UserError(
+                f"{path}: other size of images than {paths.prepared(splits[0])}; {REMEDY}"
             )
     return dataset, found
 
 
-def _read(split: str, labels: int) -> Split:
-    path = paths.prepared(split)
-    arrays = formats.parse_arrays(files.read(path), str(path), Split._fields)
-    if len(arrays) < len(Split._fields):
-        raise UserError(f"{path}: must have the arrays {' and '.join(Split._fields)}; {REMEDY}")
-    found = Split(**arrays)
-    problem = _problem(found, labels)
-    if not problem and not len(found.labels) and split != "validation":
-        problem = "has no images"
-    if problem:
-        raise UserError(f"{path}: {problem}; {REMEDY}")
-    return found
-
-
-def _problem(split: Split, count: int) -> str | None:
-    images, labels = split
-    if images.dtype != np.float32 or images.ndim != 2:
-        return f"images is {images.dtype} {images.shape}, not float32 (n, pixels)"
-    if not images.shape[1] or math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
-        return f"images have {images.shape[1]} pixels, so they are not square"
-    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-        return f"labels is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
-    # Written so that NaN, which is neither, counts as outside.
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        return "images has values outside 0..1"
-    if labels.max(initial=0) >= count:
-        return f"labels has the value {labels.max()}; labels are 0 to {count - 1}"
-    return None
+def _is_split(arrays: dict[str, np.ndarray], count: int) -> bool:
+    images, labels = (arrays.get(name, np.empty(0)) for name in Split._fields)
+    # With NaN among the images, no comparison holds.
+    return bool(
+        images.dtype == np.float32
+        and images.ndim == 2
+        and math.isqrt(images.shape[1]) ** 2 == images.shape[1] > 0
+        and images.min(initial=0) >= 0
+        and images.max(initial=1) <= 1
+        and labels.dtype == np.uint8
+        and labels.shape == images.shape[:1]
+        and labels.max(initial=0) < count
+    )

@@ -7,10 +7,8 @@ NEEDED = ("keras", "matplotlib", "numpy", "pydantic", "ruamel", "scipy", "tensor
 
 
 def require_packages() -> None:
-    """Exit with one line where a package is missing.
-
-    A command runs with the first `python` on the path, which need not be that of .venv.
-    """
+    """Exit with one line where a package is missing."""
+    # A command runs with the first `python` on the path, which need not be that of .venv.
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         sys.exit(

@@ -1,9 +1,8 @@
-"""An epoch in one call: why training here is faster than Keras's own `fit()`.
+"""An epoch in one call: why training here is faster than Keras's own `fit()`."""
 
-Keras's `fit()` calls into TensorFlow once per batch, which costs more than the small batches'
-arithmetic. Here one call receives the order of a whole epoch and loops over its batches inside a
-single XLA-compiled function; everything else is the ordinary `fit()`.
-"""
+# Keras's `fit()` calls into TensorFlow once per batch, which costs more than the small batches'
+# arithmetic. Here one call receives the order of a whole epoch and loops over its batches inside a
+# single XLA-compiled function; everything else is the ordinary `fit()`.
 
 import keras
 import numpy as np
@@ -17,11 +16,7 @@ PADDING = -1
 
 
 def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
-    """The images of one epoch, batch by batch: int32 (steps, batch_size).
-
-    Every index from 0 to n-1 occurs once, in an order given by `seed` and `epoch` alone; the last
-    batch is filled up with PADDING.
-    """
+    """The indices 0 to n-1 in the order of an epoch, int32 (steps, batch_size); then PADDING."""
     batch_size = min(batch_size, n)
     order = tf.random.experimental.stateless_shuffle(tf.range(n), (seed, epoch))
     padded = tf.pad(order, [[0, -n % batch_size]], constant_values=PADDING)
@@ -73,15 +68,12 @@ class EpochTrainer(keras.Model):
             return (step + 1,)
 
         tf.while_loop(lambda step: step < tf.shape(batches)[0], train_on_batch, (tf.constant(0),))
-        results: dict[str, tf.Tensor] = self.get_metrics_result()
-        return results
+        return dict(self.get_metrics_result())
 
 
 def _tensor(array: np.ndarray) -> tf.Tensor:
-    """An array as a tensor, by way of one copy; `tf.constant` makes two.
-
-    TensorFlow can use the memory of an array that starts at a multiple of 64 bytes.
-    """
+    """An array as a tensor, by way of one copy; `tf.constant` makes two."""
+    # TensorFlow can use the memory of an array that starts at a multiple of 64 bytes.
     memory = np.empty(array.nbytes + 64, np.uint8)
     start = -memory.ctypes.data % 64
     aligned = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)

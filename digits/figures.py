@@ -1,19 +1,12 @@
-"""Predictions and images -> figures, as the bytes of PNG files.
-
-Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has configured, and
-no date or version in the file. What is wrong is marked by shape as well as color; the colors are
-Okabe and Ito's, which color-blind people can tell apart.
-"""
+"""Predictions and images -> figures, as the bytes of PNG files."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
@@ -22,6 +15,8 @@ from digits import data, metrics
 from digits.data import DataSet
 from digits.metrics import Predictions
 
+# What is wrong is marked by shape as well as color; the colors are Okabe and Ito's, which
+# color-blind people can tell apart.
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
 # Of the models, in their order.
 COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -37,37 +32,32 @@ def examples(
     dataset: DataSet, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
 ) -> bytes:
     """The first `count` test images, float32 (n, pixels): label and each model's prediction."""
-    shown = range(min(count, len(images)))
-    names = dataset.labels
-    labels = next(iter(predicted.values())).labels
-
-    def below(row: int) -> list[str]:
-        return [
-            f"{name} {names[model.predicted[row]]}{'' if model.correct[row] else WRONG}"
-            for name, model in predicted.items()
-        ]
-
+    names, labels = dataset.labels, next(iter(predicted.values())).labels[:count]
     return _grid(
         f"{dataset.name}, test images: label, and the prediction of each model",
-        images[: len(shown)],
-        [f"label {names[labels[row]]}" for row in shown],
-        [below(row) for row in shown],
+        images[:count],
+        [f"label {names[label]}" for label in labels],
+        [
+            [
+                f"{name} {names[found.predicted[row]]}{'' if found.correct[row] else WRONG}"
+                for name, found in predicted.items()
+            ]
+            for row in range(len(labels))
+        ],
     )
 
 
-def mistakes(dataset: DataSet, name: str, images: np.ndarray, predicted: Predictions) -> bytes:
+def mistakes(dataset: DataSet, name: str, images: np.ndarray, found: Predictions) -> bytes:
     """The three rows of wrongly predicted test images of which the model is most confident."""
-    wrong = np.flatnonzero(~predicted.correct)
-    worst = wrong[np.argsort(-predicted.confidence[wrong], kind="stable")][: 3 * COLUMNS]
+    wrong, names = np.flatnonzero(~found.correct), dataset.labels
+    worst = wrong[np.argsort(-found.confidence[wrong], kind="stable")][: 3 * COLUMNS]
     return _grid(
-        f"{dataset.name}, {name} model: most confident mistakes ({len(worst)} of {len(wrong)})",
+        f"{dataset.name}, {name} model: most confident mistakes "
+        f"({len(worst)} of {len(wrong)}), with confidence",
         images[worst],
-        [f"#{row}: label {dataset.labels[predicted.labels[row]]}" for row in worst],
+        [f"#{row}: label {names[found.labels[row]]}" for row in worst],
         [
-            [
-                f"predicted {dataset.labels[predicted.predicted[row]]}{WRONG}",
-                f"{percent(predicted.confidence[row])} sure",
-            ]
+            [f"predicted {names[found.predicted[row]]}{WRONG}", percent(found.confidence[row])]
             for row in worst
         ],
     )
@@ -91,23 +81,17 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
         shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
         axes.set_facecolor("#E8EEF2")
         for (row, column), images in np.ndenumerate(counts):
-            correct = row == column
-            dark = not correct and shares[row, column] > 0.6 * darkest
+            dark = row != column and shares[row, column] > 0.6 * darkest
             color = "white" if dark else "black" if images else "#B0B0B0"
             text = axes.text(column, row, str(images), color=color, ha="center", va="center")
-            text.set(fontsize=10, fontweight="bold" if correct else "normal")
+            text.set(fontsize=10, fontweight="bold" if row == column else "normal")
         total = int(counts.sum())
-        axes.set(
-            title=f"{dataset.name}, {name} model: {total - np.trace(counts):,} mistakes "
-            f"in {total:,} test images",
-            xlabel="prediction",
-            ylabel="label",
-            xticks=range(count),
-            yticks=range(count),
-            yticklabels=dataset.labels,
-        )
+        mistakes = f"{total - np.trace(counts):,} mistakes in {total:,} test images"
+        axes.set(title=f"{dataset.name}, {name} model: {mistakes}")
+        axes.set(xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
-        axes.set_xticklabels(dataset.labels, rotation=90 if long else 0)
+        axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)
+        axes.set_yticks(range(count), dataset.labels)
         label = "mistakes, in % of the label's images"
         figure.colorbar(shades, label=label, fraction=0.046, pad=0.03)
 
@@ -154,7 +138,6 @@ def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes
             style = {
                 "color": COLORS[number % len(COLORS)],
                 "marker": MARKERS[number % len(MARKERS)],
-                "markersize": 5,
             }
             upper.errorbar(
                 bins.confidence[filled],
@@ -165,11 +148,8 @@ def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes
                 **style,
             )
             lower.plot(bins.confidence[filled], counts, linestyle=":", **style)
-        upper.set(
-            title=f"{dataset.name}, test images: accuracy at each confidence, with 95% intervals",
-            ylabel="accuracy",
-            ylim=(0, 1.02),
-        )
+        title = f"{dataset.name}, test images: accuracy at each confidence, with 95% intervals"
+        upper.set(title=title, ylabel="accuracy", ylim=(0, 1.02))
         upper.legend(loc="lower right")
         lower.set(xlabel="confidence", ylabel="images", yscale="log", xlim=(0, 1.02))
         for axes in (upper, lower):
@@ -192,6 +172,7 @@ def _grid(
     width, height = gap + COLUMNS * (TILE + gap), HEADING + rows * step
 
     def draw(figure: Figure) -> None:
+        figure.set_layout_engine(None)
         # One pair of axes, in inches, for all images: a pair for each would take seconds.
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
@@ -199,32 +180,19 @@ def _grid(
         for number, image in enumerate(data.square(images)):
             left = gap + (number % COLUMNS) * (TILE + gap)
             top = HEADING + (number // COLUMNS) * step + LINE
-            _tile(axes, left, top, image, above[number], below[number])
+            extent = (left, left + TILE, top + TILE, top)
+            axes.imshow(image, extent=extent, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+            wrong = any(line.endswith(WRONG) for line in below[number])
+            color, line = (VERMILLION, 3.0) if wrong else (GRAY, 0.8)
+            axes.add_patch(Rectangle((left, top), TILE, TILE, fill=False, color=color, lw=line))
+            middle = left + TILE / 2
+            axes.text(middle, top - 0.06, above[number], ha="center", va="bottom", fontsize=10)
+            for row, text in enumerate(below[number]):
+                color = VERMILLION if text.endswith(WRONG) else "black"
+                place = (middle, top + TILE + 0.06 + row * LINE)
+                axes.text(*place, text, ha="center", va="top", fontsize=10, color=color)
 
-    return _png(draw, width, height, layout=None)
-
-
-def _tile(
-    axes: Axes, left: float, top: float, image: np.ndarray, above: str, below: Sequence[str]
-) -> None:
-    """An image (side, side) at a place in inches, with its lines of text."""
-    wrong = [line.endswith(WRONG) for line in below]
-    axes.imshow(
-        image,
-        extent=(left, left + TILE, top + TILE, top),
-        cmap="gray_r",
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-    )
-    color, thickness = (VERMILLION, 3.0) if any(wrong) else (GRAY, 0.8)
-    axes.add_patch(Rectangle((left, top), TILE, TILE, fill=False, color=color, linewidth=thickness))
-    middle = left + TILE / 2
-    axes.text(middle, top - 0.06, above, ha="center", va="bottom", fontsize=10)
-    for number, line in enumerate(below):
-        color = VERMILLION if wrong[number] else "black"
-        place = (middle, top + TILE + 0.06 + number * LINE)
-        axes.text(*place, line, ha="center", va="top", fontsize=10, color=color)
+    return _png(draw, width, height)
 
 
 # The fonts that matplotlib ships, whatever a cache in the home folder says.
@@ -233,18 +201,16 @@ for file in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
     fontManager.addfont(Path(matplotlib.get_data_path()) / "fonts/ttf" / file)
 
 
-def _png(
-    draw: Callable[[Figure], None],
-    width: float,
-    height: float,
-    layout: Literal["constrained"] | None = "constrained",
-) -> bytes:
+def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
     """What `draw` draws on a figure of that many inches."""
     content = io.BytesIO()
+    # Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has
+    # configured, and no date or version in the file.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"font.size": 11, "axes.titlesize": 13, "figure.titlesize": 14})
-        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
+        matplotlib.rcParams["lines.markersize"] = 5
+        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
         draw(figure)
         for axes in figure.axes:
             axes.title.set_wrap(True)

@@ -1,16 +1,14 @@
 """Reading and writing files whole. Plumbing: nothing here decides what a stage writes."""
 
-import errno
 import hashlib
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from digits.errors import UserError
 
-# The files that this process has read, with their hashes, for `changed`.
-_read: dict[Path, bytes] = {}
+# The files that this process has read, with their hashes.
+inputs: dict[Path, bytes] = {}
 
 
 def read(path: Path) -> bytes:
@@ -18,20 +16,15 @@ def read(path: Path) -> bytes:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     content = path.read_bytes()
-    _read.setdefault(path, _hash(content))
+    inputs.setdefault(path, _hash(content))
     return content
-
-
-def inputs() -> list[Path]:
-    """The files that this process has read."""
-    return list(_read)
 
 
 def changed() -> list[str]:
     """The files among `inputs` whose content is no longer what was read."""
     return [
         str(path)
-        for path, found in _read.items()
+        for path, found in inputs.items()
         if not path.is_file() or _hash(path.read_bytes()) != found
     ]
 
@@ -56,9 +49,6 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
         for path, part in temporary.items():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if path.is_dir():
-                    # Renaming would fail, but only after other files have changed.
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 part.write_bytes(contents[path])
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(path)) from None

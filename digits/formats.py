@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array, write_array
 
 from digits.errors import UserError, first_line
 
@@ -18,16 +19,14 @@ MAX_PLAIN_ENTRY = 2**31 - 2**16
 
 
 def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Named arrays as an .npz file that `numpy.load` opens.
-
-    Compression level 1 instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
-    """
+    """Named arrays as an .npz file that `numpy.load` opens."""
     content = io.BytesIO()
+    # Level 1 instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             large = array.nbytes > MAX_PLAIN_ENTRY
             with archive.open(f"{name}.npy", "w", force_zip64=large) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                write_array(member, array, allow_pickle=False)
     return content.getvalue()
 
 
@@ -38,14 +37,10 @@ def parse_arrays(content: bytes, source: str, names: Sequence[str]) -> dict[str,
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = [name for name in names if f"{name}.npy" in archive.namelist()]
+            entries = {name: f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()}
             # Unlike numpy.load(), ZipFile.read() always compares the checksum.
-            return {
-                name: np.lib.format.read_array(
-                    io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False
-                )
-                for name in entries
-            }
+            files = {name: io.BytesIO(archive.read(entry)) for name, entry in entries.items()}
+        return {name: read_array(file, allow_pickle=False) for name, file in files.items()}
     except Exception as error:
         # NumPy, zipfile and zlib each raise several kinds for a damaged file.
         raise UserError(f"{source}: not a usable .npz file ({first_line(error)})") from error
@@ -56,8 +51,7 @@ def json_bytes(values: Mapping[str, object] | Sequence[object]) -> bytes:
 
     Raises ValueError if a number is not finite.
     """
-    text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)
-    return f"{text}\n".encode()
+    return f"{json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)}\n".encode()
 
 
 def parse_json(content: bytes, source: str) -> Any:

@@ -1,17 +1,17 @@
-"""Keras layers computed with the same bits on every processor, in training and afterwards.
+"""Keras layers computed with the same bits on every processor, in training and afterwards."""
 
-XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
-be written as such products; all others run as Keras has them.
-"""
+# XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
+# be written as such products; all others run as Keras has them.
 
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, ReLU, Reshape
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
 # Layers that `forward` computes, and the settings that they must have for that.
-COMPUTED = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Dropout)
+COMPUTED = (Conv2D, Dense, Dropout)
 SETTINGS = {
     "activity_regularizer": None,
     "data_format": "channels_last",
@@ -21,13 +21,7 @@ SETTINGS = {
     "strides": (1, 1),
 }
 # Layers that have the same bits on every processor as Keras computes them.
-PORTABLE = (
-    keras.layers.Activation,
-    keras.layers.Flatten,
-    keras.layers.MaxPooling2D,
-    keras.layers.ReLU,
-    keras.layers.Reshape,
-)
+PORTABLE = (Activation, Flatten, MaxPooling2D, ReLU, Reshape)
 
 
 def forward(
@@ -43,12 +37,14 @@ def forward(
     for number, layer in enumerate(model.layers):
         if not _is_computed(layer):
             inputs = layer(inputs, training=training)
-        elif isinstance(layer, keras.layers.Dense):
-            inputs = layer.activation(_with_bias(layer, product(inputs, layer.kernel.value)))
-        elif isinstance(layer, keras.layers.Conv2D):
-            inputs = layer.activation(_with_bias(layer, convolution(inputs, layer)))
-        elif dropout_seed is not None:
-            inputs = dropout(inputs, layer.rate, dropout_seed + number)
+        elif isinstance(layer, Dropout):
+            if dropout_seed is not None:
+                inputs = dropout(inputs, layer.rate, dropout_seed + number)
+        else:
+            if isinstance(layer, Conv2D):
+                inputs = patches(inputs, layer)
+            outputs = product(inputs, tf.reshape(layer.kernel.value, (-1, layer.kernel.shape[-1])))
+            inputs = layer.activation(outputs + layer.bias if layer.use_bias else outputs)
     return inputs
 
 
@@ -68,59 +64,40 @@ def _is_computed(layer: keras.Layer) -> bool:
 
 def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """inputs @ kernel, float32 (n, ..., m) by (m, k), whose gradient is fast when portable."""
-    flat = _product(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
-    return tf.reshape(flat, (-1, *inputs.shape[1:-1], kernel.shape[1]))
+
+    @tf.custom_gradient
+    def multiply(rows: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # XLA would fold the transposition into the product, which its portable library then
+            # declines, and a slower one takes over. The barrier keeps the two steps apart.
+            (transposed,) = xla_optimization_barrier([tf.transpose(rows)])
+            return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(transposed, upstream)
+
+        return tf.matmul(rows, kernel), gradient
+
+    outputs = multiply(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
+    return tf.reshape(outputs, (-1, *inputs.shape[1:-1], kernel.shape[1]))
 
 
-@tf.custom_gradient
-def _product(
-    inputs: tf.Tensor, kernel: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """float32 (n, m) by (m, k).
-
-    A weight gradient is a product with the transposed inputs. XLA folds the transposition into the
-    product, which its portable library then declines, and a slower one takes over. The barrier
-    keeps the two steps apart.
-    """
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        (transposed,) = xla_optimization_barrier([tf.transpose(inputs)])
-        return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(transposed, upstream)
-
-    return tf.matmul(inputs, kernel), gradient
-
-
-def convolution(images: tf.Tensor, layer: keras.layers.Conv2D) -> tf.Tensor:
-    """images float32 (n, height, width, channels) convolved, as the product of their patches.
-
-    XLA's own convolution gives other bits with another number of threads, and is slower.
-    """
-    (rows, columns), channels = layer.kernel_size, images.shape[-1]
+def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
+    """The patches of images float32 (n, height, width, channels) that a convolution multiplies."""
+    # XLA's own convolution gives other bits with another number of threads, and is slower.
+    rows, columns = layer.kernel_size
     if layer.padding == "same":
         # As TensorFlow pads for strides of 1: what is left over goes below and to the right.
         margins = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
         images = tf.pad(images, [[0, 0], *margins, [0, 0]])
     height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
-    patches = tf.concat(
-        [
-            images[:, row : row + height, column : column + width]
-            for row in range(rows)
-            for column in range(columns)
-        ],
-        axis=-1,
-    )
-    kernel = tf.reshape(layer.kernel.value, (rows * columns * channels, layer.filters))
-    return product(patches, kernel)
+    shifted = [
+        images[:, row : row + height, column : column + width]
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    return tf.concat(shifted, axis=-1)
 
 
 def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`.
-
-    XLA's default generator of random numbers takes 17 times as long as this one.
-    """
+    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`."""
+    # XLA's default generator of random numbers takes 17 times as long as this one.
     chances = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry")
     return tf.where(chances >= rate, inputs / (1 - rate), 0.0)
-
-
-def _with_bias(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
-    return outputs + layer.bias if layer.use_bias else outputs

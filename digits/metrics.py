@@ -1,7 +1,4 @@
-"""Logits -> predictions and metrics; whether one of two models is better.
-
-Probabilities are float64 (n, labels).
-"""
+"""Logits -> predictions and metrics; whether one of two models is better."""
 
 import math
 from collections.abc import Sequence
@@ -20,16 +17,6 @@ class Reliability(NamedTuple):
     counts: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
-
-
-class PerLabel(NamedTuple):
-    """float64 (labels,) each: the share of the images predicted as a label that have it
-    (precision), the share of the images of a label that are predicted as it (recall), the harmonic
-    mean of both (F1). A share of nothing is 0."""
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
 
 
 class Predictions(NamedTuple):
@@ -59,27 +46,49 @@ class Pairs(NamedTuple):
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """95% confidence interval of the gain."""
-        return paired_difference_ci95(self.only_second_right, self.only_first_right, sum(self))
+        """95% confidence interval of the gain.
+
+        Wald interval after Bonett and Price's Laplace adjustment (one more pair of each discordant
+        kind), which unlike the plain Wald interval holds for few or no discordant pairs. Source:
+        Bonett and Price, Br. J. Math. Stat. Psychol. 65 (2012) 479-488; recommended by Fagerland,
+        Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
+        """
+        n = sum(self) + 2
+        first, second = (self.only_first_right + 1) / n, (self.only_second_right + 1) / n
+        gain = second - first
+        margin = Z_95 * math.sqrt((first + second - gain**2) / n)
+        return max(-1.0, gain - margin), min(1.0, gain + margin)
 
     @property
     def p(self) -> float:
-        """p-value of McNemar's exact test."""
-        return mcnemar_p(self.only_second_right, self.only_first_right)
+        """Two-sided p-value of McNemar's exact test.
+
+        If both were equally good, each discordant pair would fall either way like a fair coin; p is
+        twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947)
+        153-157, in its exact form. Integer arithmetic until the last division.
+        """
+        n = self.only_first_right + self.only_second_right
+        tail = ways = 1
+        for k in range(min(self.only_first_right, self.only_second_right)):
+            ways = ways * (n - k) // (k + 1)
+            tail += ways
+        p: float = 2 * tail / 2**n
+        return min(1.0, p)
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
     """Predictions and derived counts from logits float32 (n, labels) and labels uint8 (n,)."""
-    probabilities = softmax(logits)
+    probabilities, count = softmax(logits), logits.shape[1]
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
     correct = predicted == labels
+    cells = labels.astype(np.int64) * count + predicted
     return Predictions(
         labels,
         predicted,
         confidence,
         correct,
         cross_entropy(probabilities, labels),
-        confusion(predicted, labels, logits.shape[1]),
+        np.bincount(cells, minlength=count**2).reshape(count, count),
         reliability(confidence, correct),
     )
 
@@ -92,25 +101,18 @@ def summary(found: Predictions) -> dict[str, float]:
 
 
 def details(found: Predictions) -> dict[str, float]:
-    """Macro F1 and calibration error; empty without images."""
-    if not len(found.labels):
-        return {}
+    """Macro F1 and calibration error; n > 0."""
     return {
-        "macro_f1": float(per_label(found.confusion).f1.mean()),
+        "macro_f1": float(per_label(found.confusion)["f1"].mean()),
         "calibration_error": calibration_error(found.reliability),
     }
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, float32 (n, labels) -> class probabilities, float64 (n, labels), that sum to 1.
-
-    For all models these are the probabilities that training optimizes: see
-    `training.compile_for_training`.
-    """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(shifted)
-    probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    """Logits, float32 (n, labels) -> the probabilities that training optimizes, in float64."""
+    largest = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(logits.astype(np.float64) - largest)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -135,14 +137,13 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Expected calibration error: the mean of |accuracy - confidence| over the bins.
+    """Expected calibration error: the mean of |accuracy - confidence| over n > 0 images.
 
-    Each bin weighs as much as it has images. Source: Guo, Pleiss, Sun and Weinberger, "On
-    Calibration of Modern Neural Networks", ICML 2017, equation 3. n > 0.
+    Source: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
+    equation 3.
     """
-    filled = bins.counts > 0
-    gaps = np.abs(bins.accuracy[filled] - bins.confidence[filled])
-    return float((bins.counts[filled] * gaps).sum() / bins.counts.sum())
+    gaps = np.abs(bins.accuracy - bins.confidence)
+    return float(np.nansum(bins.counts * gaps) / bins.counts.sum())
 
 
 def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,21 +157,18 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
     return center - margin, center + margin
 
 
-def confusion(predicted: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Counts, int64 (count, count): row = label, column = prediction; both arrays are (n,)."""
-    cells = labels.astype(np.int64) * count + predicted
-    return np.bincount(cells, minlength=count**2).reshape(count, count)
+def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1, their harmonic mean, of each label; a share of nothing is 0.
 
-
-def per_label(confusion: np.ndarray) -> PerLabel:
-    """Precision, recall and F1 of each label from a confusion matrix, int64 (labels, labels)."""
+    float64 (labels,) each, from a confusion matrix, int64 (labels, labels).
+    """
     correct = np.diag(confusion)
     predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    return PerLabel(
-        correct / np.maximum(predicted, 1),
-        correct / np.maximum(actual, 1),
-        2 * correct / np.maximum(predicted + actual, 1),
-    )
+    return {
+        "precision": correct / np.maximum(predicted, 1),
+        "recall": correct / np.maximum(actual, 1),
+        "f1": 2 * correct / np.maximum(predicted + actual, 1),
+    }
 
 
 def pairs(first_right: np.ndarray, second_right: np.ndarray) -> Pairs:
@@ -211,43 +209,12 @@ def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str 
     ]
 
 
-def paired_difference_ci95(only_first: int, only_second: int, n: int) -> tuple[float, float]:
-    """95% confidence interval for the difference of two proportions seen on the same n pairs.
-
-    Wald interval after Bonett and Price's Laplace adjustment (one more pair of each discordant
-    kind), which unlike the plain Wald interval holds for few or no discordant pairs. Source:
-    Bonett and Price, Br. J. Math. Stat. Psychol. 65 (2012) 479-488; recommended by Fagerland,
-    Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
-    """
-    first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    difference = first - second
-    margin = Z_95 * math.sqrt((first + second - difference**2) / (n + 2))
-    return max(-1.0, difference - margin), min(1.0, difference + margin)
-
-
-def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Two-sided p-value of McNemar's exact test, from the counts of discordant pairs.
-
-    If both were equally good, each discordant pair would fall either way like a fair coin; p is
-    twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947) 153-157,
-    in its exact form. Integer arithmetic until the last division.
-    """
-    n = only_first + only_second
-    tail = ways = 1
-    for k in range(min(only_first, only_second)):
-        ways = ways * (n - k) // (k + 1)
-        tail += ways
-    p: float = 2 * tail / 2**n
-    return min(1.0, p)
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values of one family of tests, corrected so that together they err in 5% at most.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65-70, as adjusted p-values.
     """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
+    corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest

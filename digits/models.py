@@ -21,18 +21,15 @@ INFERENCE_BATCH = 1000
 
 
 def to_bytes(model: keras.Model) -> bytes:
-    """`model` as a .keras file whose bytes depend on nothing but the model.
-
-    Keras stores the time of saving, also as the dates of the zip's entries, and a memory address.
-    None of them is kept.
-    """
+    """`model` as a .keras file whose bytes depend on nothing but the model."""
+    # Keras stores the time of saving, also as the dates of the zip's entries, and an address.
     dated, stable = io.BytesIO(), io.BytesIO()
     saving_lib.save_model(model, dated)
     with zipfile.ZipFile(dated) as source, zipfile.ZipFile(stable, "w") as target:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name.endswith(".json"):
-                values = json.loads(content, object_hook=_without_volatile)
+                values = json.loads(content, object_pairs_hook=_without_volatile)
                 content = json.dumps(values, sort_keys=True).encode()
             # ZipFile.open() dates an entry 1980-01-01.
             with target.open(name, "w") as member:
@@ -40,8 +37,8 @@ def to_bytes(model: keras.Model) -> bytes:
     return stable.getvalue()
 
 
-def _without_volatile(values: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if key not in VOLATILE}
+def _without_volatile(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return {key: value for key, value in pairs if key not in VOLATILE}
 
 
 def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
@@ -69,10 +66,10 @@ def logits(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images float32 (n, pixels) to logits float32 (n, labels).
 
-    Logits are the values before a last softmax or sigmoid. XLA compiles the function, since other
-    code may differ in the last bits from processor to processor.
+    Logits are the values before a last softmax or sigmoid.
     """
 
+    # Other code than XLA's may differ in the last bits from processor to processor.
     @tf.function(jit_compile=True)
     def forward(images: tf.Tensor) -> tf.Tensor:
         outputs = layers.forward(model, images, portable)

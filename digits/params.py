@@ -9,8 +9,6 @@ from ruamel.yaml import YAML
 from digits import paths
 from digits.errors import UserError
 
-MAX_PROBLEMS = 5
-
 
 class Group(BaseModel):
     """A group of parameters: what it may hold."""
@@ -20,8 +18,8 @@ class Group(BaseModel):
 
 
 G = TypeVar("G", bound=Group)
-# The groups that this process has loaded, as they were in params.yaml, for `changed`.
-_loaded: dict[str, Any] = {}
+# The groups that this process has loaded, as they were in params.yaml.
+loaded: dict[str, Any] = {}
 
 
 def integer(low: int, high: int) -> Any:
@@ -42,20 +40,14 @@ def seed() -> Any:
 def load(name: str, group: type[G]) -> G:
     """The group `name` of params.yaml. Raises UserError as `read` and `check` do."""
     values = read()
-    loaded = check(name, group, values)
-    _loaded[name] = values[name]
-    return loaded
-
-
-def groups() -> list[str]:
-    """The names of the groups that this process has loaded."""
-    return list(_loaded)
+    loaded[name] = values.get(name)
+    return check(name, group, values)
 
 
 def changed() -> list[str]:
-    """The groups among those loaded whose values in params.yaml are no longer the same."""
+    """The groups among `loaded` whose values in params.yaml are no longer the same."""
     now = read()
-    return [f"{paths.PARAMS}: {name}" for name, found in _loaded.items() if now.get(name) != found]
+    return [f"{paths.PARAMS}: {name}" for name, found in loaded.items() if now.get(name) != found]
 
 
 def read() -> dict[str, Any]:
@@ -68,31 +60,27 @@ def read() -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(content.decode())
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through what int() and deep nesting raise.
-        problem = getattr(error, "problem", None) or error
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        message = " ".join(str(problem).split())[:200]
+        message = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
         raise UserError(f"{paths.PARAMS}{line}: not YAML ({message})") from None
     if not isinstance(values, dict):
         raise UserError(f"{paths.PARAMS}: must hold groups of parameters")
     return values
 
 
-def check(name: str, group: type[G], values: dict[str, Any], source: str = "") -> G:
+def check(name: str, group: type[G], values: dict[str, Any], source: str = str(paths.PARAMS)) -> G:
     """The group `name` among the `values` of all groups, checked.
 
-    Raises UserError with a line for each of the first MAX_PROBLEMS. It names `source` (by default
-    params.yaml), the key, its value and what is allowed.
+    Raises UserError with a line for each problem: `source` (by default params.yaml), the key, its
+    value and what is allowed.
     """
-    source = source or str(paths.PARAMS)
     if name not in values:
         raise UserError(f"{source}: the group {name} is missing")
     try:
         return group.model_validate(values[name])
     except ValidationError as invalid:
         problems = [f"{source}: {_explain(name, group, error)}" for error in invalid.errors()]
-        if len(problems) > MAX_PROBLEMS:
-            problems[MAX_PROBLEMS:] = [f"{source}: {len(problems) - MAX_PROBLEMS} more problems"]
         raise UserError("\n".join(problems)) from None
 
 
@@ -103,8 +91,6 @@ def _explain(name: str, group: type[Group], error: Any) -> str:
     key, known = str(error["loc"][0]), group.model_fields
     if key not in known:
         return f"{name}.{key} is not a parameter; known here: {', '.join(known)}"
-    description = known[key].description
-    wanted = f"must be {description}" if description else error["msg"]
-    if error["type"] == "missing":
-        return f"{name}.{key} is missing; {wanted}"
-    return f"{name}.{key} is {reprlib.repr(error['input'])}; {wanted}"
+    wanted = f"must be {known[key].description}" if known[key].description else error["msg"]
+    found = "missing" if error["type"] == "missing" else reprlib.repr(error["input"])
+    return f"{name}.{key} is {found}; {wanted}"

@@ -1,14 +1,10 @@
-"""Settings that must be made before TensorFlow is imported.
-
-TensorFlow and XLA read them once; made later they are silently ignored. So a stage calls `start()`
-first and imports Keras after it.
-"""
+"""Settings that must be made before TensorFlow is imported; later ones are silently ignored."""
 
 import gc
 import os
 import platform
+import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +15,7 @@ from pydantic import Field
 from digits import params
 
 # Variables of these families change what TensorFlow, XLA and Keras compute, or what is drawn.
-FAMILIES = (
-    "CUDA_",
-    "DNNL_",
-    "KERAS_",
-    "MPLBACKEND",
-    "NVIDIA_",
-    "ONEDNN_",
-    "TENSORFLOW_",
-    "TF_",
-    "XLA_",
-)
+FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
 # Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 # Why these: by default oneDNN and XLA choose code by instruction set and cache size, and other code
@@ -43,9 +29,7 @@ PORTABLE = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 # Keras imports these where they are installed; training uses neither.
-UNUSED = ("matplotlib", "pandas")
-# A single thread adds up in another order than two or more, which agree among themselves.
-MIN_THREADS = 2
+UNUSED = {"matplotlib", "pandas"}
 
 
 class Settings(params.Group):
@@ -57,18 +41,15 @@ class Settings(params.Group):
 def start(portable: bool) -> bool:
     """Make the settings and import TensorFlow, without its messages to developers.
 
-    With `portable`, everything compiled by XLA yields the same bits on every x86-64 Linux machine
-    whose processor has AVX2 and FMA, and only the CPU is used; elsewhere one line warns that the
-    bits will differ. Without it, TensorFlow picks what is fastest here.
-
+    With `portable`, what XLA compiles yields the same bits on every x86-64 Linux machine whose
+    processor has AVX2 and FMA, and no GPU is used; elsewhere one line warns that they will differ.
     Returns whether the portable settings apply. Raises RuntimeError if TensorFlow has been imported
     already, with other settings.
     """
     reason = unsupported_reason() if portable else None
     if reason:
-        print(
-            f"warning: {reason}, so the bits will differ from the committed ones", file=sys.stderr
-        )
+        warning = f"warning: {reason}, so the bits will differ from the committed ones"
+        print(warning, file=sys.stderr)
     applied = portable and not reason
     settings = {
         "KERAS_BACKEND": "tensorflow",
@@ -83,16 +64,20 @@ def start(portable: bool) -> bool:
         if any(os.environ.get(name) != value for name, value in settings.items()):
             raise RuntimeError("TensorFlow was imported before runtime.start() could set it up")
         return applied
-    for name in [name for name in os.environ if name.startswith(FAMILIES)]:
+    for name in filter(FAMILIES.match, list(os.environ)):
         if name not in ALLOWED:
             del os.environ[name]
     os.environ.update(settings)
-    absent = {name: None for name in UNUSED if name not in sys.modules}
-    with _stderr_held_back(), _without_garbage_collection(), warnings.catch_warnings():
+    absent = dict.fromkeys(UNUSED - sys.modules.keys())
+    # Never search what is imported for garbage: that costs a second per process.
+    gc.disable()
+    with _without_native_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # To Python, a module that is None is not installed.
         sys.modules.update(absent)  # type: ignore[arg-type]
         import keras
+    gc.freeze()
+    gc.enable()
     for name in absent:
         del sys.modules[name]
     # A keras.json in the home folder may say otherwise.
@@ -103,16 +88,12 @@ def start(portable: bool) -> bool:
 
 
 def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why this machine does not support the portable settings; None if it does.
-
-    Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
-    """
+    """Why this machine does not support the portable settings; None if it does."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"this is {platform.system()} on {platform.machine()}, not Linux on x86-64"
-    flags = next(
-        (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
-    )
-    missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags.split()]
+    flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split()
+    # Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
+    missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags]
     return f"this processor has no {' and no '.join(missing)}" if missing else None
 
 
@@ -120,33 +101,19 @@ def _threads() -> int:
     """One thread per core we may use, or TF_NUM_INTRAOP_THREADS of them; at least two."""
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(MIN_THREADS, int(limit) if limit.isdecimal() else cores or 0)
+    # A single thread adds up in another order than two or more, which agree among themselves.
+    return max(2, int(limit) if limit.isdecimal() else cores or 0)
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Never search what is imported for garbage: that costs a second per process."""
-    gc.disable()
+def _without_native_messages() -> Iterator[None]:
+    """Discard what native code writes to standard error."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Send what native code writes to standard error to a file; show it only after an exception."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

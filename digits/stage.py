@@ -1,58 +1,39 @@
-"""How a command starts and ends. Plumbing: nothing here decides what a stage writes.
-
-DVC hashes code, parameters and data after a stage has run, and hashes only what dvc.yaml names. So
-that dvc.lock never tells a lie, a stage asks at its end whether all that it used is still there and
-is named in dvc.yaml; otherwise it writes nothing.
-"""
+"""How a command starts and ends. Plumbing: nothing here decides what a stage writes."""
 
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from digits import files, params
 from digits.errors import UserError
+from digits.text import printable
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = Path("dvc.yaml")
 # Modules that cannot change what a stage writes, so that no stage depends on them.
-PLUMBING = {
-    "digits/__init__.py",
-    "digits/environment.py",
-    "digits/errors.py",
-    "digits/files.py",
-    "digits/params.py",
-    "digits/paths.py",
-    "digits/stage.py",
-    "digits/text.py",
-    "stages/__init__.py",
+PLUMBING = {"stages/__init__.py"} | {
+    f"digits/{name}.py"
+    for name in ("__init__", "environment", "errors", "files", "params", "paths", "stage", "text")
 }
-
-
 # What a stage returns: the content of each file that it writes.
 Outputs = dict[Path, bytes]
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run `main`; turn an error that the user can fix into one line and an exit status.
+    """Run `main`; turn an error that the user can fix into one line and status 1, Ctrl-C into 130.
 
-    The status is 1 after a UserError or an error of the operating system, such as a full disk, and
-    130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
+    Any other exception is a bug and keeps its traceback.
     """
-    if sys.stderr is None:
-        # Closed by the caller. Without this, the next file to be opened would take its place.
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         main()
         sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,7 +41,7 @@ def run_main(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(130)
 
 
 def run_stage(main: Callable[[], Outputs]) -> None:
@@ -68,67 +49,62 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 
     def run() -> None:
         outputs = main()
-        changed = [*params.changed(), *files.changed(), *_changed_modules()]
+        # DVC hashes code, parameters and data after a stage has run, and hashes only what dvc.yaml
+        # names. So that dvc.lock never tells a lie, what was used must be there still, and named.
+        changed = ", ".join([*params.changed(), *files.changed(), *_changed_modules()])
         if changed:
-            names = ", ".join(changed)
-            raise UserError(f"{names} changed during the run, so nothing was written; run it again")
-        name = sys.modules["__main__"].__spec__.name.removeprefix("stages.")  # type: ignore[union-attr]
-        stages = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"]
-        # A stage that is not in dvc.yaml can be tried out by hand.
-        if name in stages:
-            missing = "; ".join(undeclared(stages[name], outputs))
-            if missing:
-                raise UserError(f"{PIPELINE}, stage {name}: {missing}; nothing was written")
+            why = "changed during the run, so nothing was written; run it again"
+            raise UserError(f"{changed} {why}")
+        check_declared(outputs)
         files.write_all(outputs)
 
     run_main(run)
 
 
-def undeclared(stage: Mapping[str, Any], outputs: Iterable[Path]) -> Iterator[str]:
-    """The lines that a stage lacks in dvc.yaml for the modules, files and parameters it used."""
-    code = [Path(module) for module in _modules() if module not in PLUMBING]
+def check_declared(outputs: Iterable[Path]) -> None:
+    """Raise UserError if dvc.yaml lacks an output, or what this stage has used so far.
+
+    The message has each line to add. A stage that is not in dvc.yaml can be tried out by hand.
+    """
+    name = getattr(sys.modules["__main__"].__spec__, "name", "").removeprefix("stages.")
+    stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
+    if stage is None:
+        return
+    missing = []
     for sections, used in (
-        (("deps",), [*files.inputs(), *code]),
-        (("params",), map(Path, params.groups())),
+        (("deps",), [*files.inputs, *(path for path in _modules() if str(path) not in PLUMBING)]),
+        (("params",), map(Path, params.loaded)),
         (("outs", "metrics", "plots"), outputs),
     ):
         entries = [entry for section in sections for entry in stage.get(section) or []]
         # Some have options, in a dictionary of the name.
-        names = [
-            name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)
+        names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
+        missing += [
+            f"add `- {path}` to {' or '.join(sections)}"
+            for path in sorted(used)
+            # A folder may be named instead.
+            if not any(fnmatchcase(str(a), b) for a in (path, *path.parents) for b in patterns)
         ]
-        for path in sorted(used):
-            if not _is_declared(path, names):
-                yield f"add `- {path}` to {' or '.join(sections)}"
+    if missing:
+        raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
 
 
-def _is_declared(path: Path, names: Iterable[str]) -> bool:
-    """Whether it or a folder that it is in is among the names in dvc.yaml."""
-    patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
-    return any(
-        fnmatchcase(str(found), pattern) for found in (path, *path.parents) for pattern in patterns
-    )
-
-
-def _modules() -> dict[str, Path]:
-    """The modules of this project that are imported: their paths as in dvc.yaml, and in full."""
-    found = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = [Path(file) for file in found if file and Path(file).is_relative_to(ROOT)]
-    return {
-        path.relative_to(ROOT).as_posix(): path
-        for path in paths
-        if "site-packages" not in path.parts
-    }
+def _modules() -> list[Path]:
+    """The modules of this project that are imported, as dvc.yaml names them."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    paths = [
+        Path(file).relative_to(ROOT) for file in files if file and Path(file).is_relative_to(ROOT)
+    ]
+    return [path for path in paths if "site-packages" not in path.parts]
 
 
 def _changed_modules() -> list[str]:
-    """The imported modules that were changed since the stage began to import them.
-
-    A change that was undone counts: Python may have read it.
-    """
+    """The imported modules that were changed since the stage began to import them."""
+    # A change that was undone counts: Python may have read it.
     started: int = sys.modules["stages"].STARTED
     return [
-        name
-        for name, path in _modules().items()
-        if not path.is_file() or path.stat().st_ctime_ns > started
+        str(path)
+        for path in _modules()
+        if not (ROOT / path).is_file() or (ROOT / path).stat().st_ctime_ns > started
     ]

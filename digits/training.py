@@ -4,10 +4,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from digits import data, formats, params, paths, runtime
+from digits import data, formats, params, paths, runtime, stage
 from digits.data import Split
 from digits.errors import UserError
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import keras
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
-VALIDATION_BATCH = 5000
 
 
 class Settings(params.Group):
@@ -32,11 +30,8 @@ S = TypeVar("S", bound=Settings)
 
 def train(
     name: str, settings_class: type[S], build: Callable[[int, int, S], "keras.Sequential"]
-) -> dict[Path, bytes]:
-    """The outputs of the stage train_`name`: the trained model and its history.
-
-    `build` makes the model from the number of pixels, the number of labels and the settings.
-    """
+) -> stage.Outputs:
+    """The outputs of the stage train_`name`: what `build(pixels, labels, settings)` trained."""
     settings = params.load(f"train_{name}", settings_class)
     portable = params.load("runtime", runtime.Settings).portable
     dataset, splits = data.read(("train", "validation"))
@@ -45,9 +40,12 @@ def train(
 
     from digits import models
 
+    # Layers without a name get the same one, whatever ran before in this process.
+    keras.utils.clear_session()
     # For whatever layer draws random numbers without a seed of its own.
     keras.utils.set_random_seed(settings.seed)
     model = build(splits["train"].images.shape[1], len(dataset.labels), settings)
+    stage.check_declared((paths.model(name), paths.history(name)))
     history = fit(model, splits["train"], splits["validation"], settings, portable)
     return {
         paths.model(name): models.to_bytes(model),
@@ -65,16 +63,13 @@ def initial_weights(seed: int, layer: int) -> "keras.initializers.Initializer":
 
 
 def compile_for_training(model: "keras.Model", settings: Settings) -> None:
-    """Choose the optimizer, the loss and the metrics.
-
-    Keras's cross-entropy takes the softmax of the logits even if the output layer has sigmoids: it
-    finds the logits behind any activation, as it does for all its users.
-    """
+    """Choose the optimizer, the loss and the metrics."""
     import keras
 
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         # The mean over the images of a batch, without its padding.
+        # Of the softmax, even behind sigmoids: Keras finds the logits behind any activation.
         loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
         weighted_metrics=["accuracy"],
         jit_compile=True,
@@ -89,22 +84,19 @@ def fit(
     portable: bool,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> dict[str, list[Any]]:
-    """Train `model` in place.
+    """Train `model` in place; `portable` is what `runtime.start` returned.
 
-    `portable` is what `runtime.start` returned. Returns the history: epoch (from 1) and HISTORY, a
-    value per epoch; without validation images the val_ columns hold None. Raises UserError if
-    training diverges.
+    Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
+    the val_ columns hold None. Raises UserError if training diverges.
     """
     import keras
 
     from digits import epochs, layers
 
-    unportable = layers.unportable(model) if portable else []
+    unportable = ", ".join(layers.unportable(model)) if portable else ""
     if unportable:
-        print(
-            f"warning: the bits of {', '.join(unportable)} may be those of this machine alone",
-            file=sys.stderr,
-        )
+        warning = f"warning: the bits of {unportable} may be those of this machine alone"
+        print(warning, file=sys.stderr)
     trainer = epochs.EpochTrainer(model, train, settings.seed, portable)
     compile_for_training(trainer, settings)
     # Left to the first step, creating their variables makes TensorFlow trace it twice.
@@ -114,11 +106,9 @@ def fit(
 
     def end_epoch(epoch: int, logs: dict[str, float]) -> None:
         nonlocal started
-        if not all(math.isfinite(value) for value in logs.values()):
-            raise UserError(
-                f"the loss is not finite after epoch {epoch + 1}: training diverged; "
-                "lower learning_rate in params.yaml"
-            )
+        if not all(map(math.isfinite, logs.values())):
+            problem = f"the loss is not finite after epoch {epoch + 1}: training diverged"
+            raise UserError(f"{problem}; lower learning_rate in params.yaml")
         values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in logs)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         print(f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)", flush=True)
@@ -129,7 +119,7 @@ def fit(
         epochs=settings.epochs,
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
-        validation_batch_size=VALIDATION_BATCH,
+        validation_batch_size=5000,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_epoch), *callbacks],
         verbose=0,
     ).history

@@ -1,8 +1,7 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +10,7 @@ from digits import data, files, formats, metrics, params, paths, runtime
 from digits.data import DataSet, Split
 from digits.errors import UserError
 from digits.metrics import Predictions
-from digits.stage import run_stage
+from digits.stage import Outputs, run_stage
 
 
 class Settings(params.Group):
@@ -40,7 +39,7 @@ def predict(
     return predicted, kernel
 
 
-def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) -> dict[Path, bytes]:
+def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) -> Outputs:
     """The metrics of one model, and its predictions for the test images."""
     test = predicted["test"]
     return {
@@ -48,7 +47,7 @@ def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) ->
             {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
         ),
         paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels} | metrics.per_label(test.confusion)._asdict()
+            {"label": dataset.labels, **metrics.per_label(test.confusion)}
         ),
         paths.predictions(name): formats.csv_bytes(
             {
@@ -61,23 +60,13 @@ def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) ->
     }
 
 
-def details(predicted: Mapping[str, Mapping[str, Predictions]]) -> list[dict[str, Any]]:
-    """All metrics of each model for each split."""
-    return [
-        {"model": name, "split": split} | metrics.summary(found) | metrics.details(found)
-        for name, splits in predicted.items()
-        for split, found in splits.items()
-        if len(found.labels)
-    ]
-
-
 def pictures(
     dataset: DataSet,
     images: np.ndarray,
     test: Mapping[str, Predictions],
     kernels: Mapping[str, np.ndarray | None],
     examples: int,
-) -> dict[Path, bytes]:
+) -> Outputs:
     """The figures; `images` are those of the test set, float32 (n, pixels)."""
     from digits import figures
 
@@ -88,13 +77,12 @@ def pictures(
     for name, found in test.items():
         drawn[f"confusion_{name}"] = figures.confusion(dataset, name, found)
         drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, found)
-    for name, kernel in kernels.items():
-        if kernel is not None:
+        if (kernel := kernels[name]) is not None:
             drawn[f"weights_{name}"] = figures.weights(dataset, name, kernel)
     return {paths.figure(name): content for name, content in drawn.items()}
 
 
-def main() -> dict[Path, bytes]:
+def main() -> Outputs:
     settings = params.load("evaluate", Settings)
     portable = params.load("runtime", runtime.Settings).portable
     dataset, splits = data.read(("validation", "test"))
@@ -103,18 +91,24 @@ def main() -> dict[Path, bytes]:
     portable = runtime.start(portable)
     predicted: dict[str, dict[str, Predictions]] = {}
     kernels: dict[str, np.ndarray | None] = {}
-    outputs: dict[Path, bytes] = {}
+    outputs: Outputs = {}
     for name, content in contents.items():
         predicted[name], kernels[name] = predict(
             name, content, len(dataset.labels), splits, portable
         )
         outputs |= tables(name, dataset, predicted[name])
     test = {name: found["test"] for name, found in predicted.items()}
+    details = [
+        {"model": name, "split": split, **metrics.summary(found), **metrics.details(found)}
+        for name, found_in in predicted.items()
+        for split, found in found_in.items()
+        if len(found.labels)
+    ]
     return (
         outputs
         | pictures(dataset, splits["test"].images, test, kernels, settings.examples)
         | {
-            paths.DETAILS: formats.json_bytes(details(predicted)),
+            paths.DETAILS: formats.json_bytes(details),
             paths.COMPARISON: formats.json_bytes(metrics.compare(settings.models[0], test)),
         }
     )

@@ -1,13 +1,12 @@
 """Raw digits -> data/prepared/: hold out a validation set, scale to 0..1, flatten."""
 
 import sys
-from pathlib import Path
 
 from pydantic import Field
 
 from digits import data, formats, params, paths
 from digits.errors import UserError
-from digits.stage import run_stage
+from digits.stage import Outputs, run_stage
 
 
 class Settings(params.Group):
@@ -21,7 +20,7 @@ class Settings(params.Group):
     seed: int = params.seed()
 
 
-def main() -> dict[Path, bytes]:
+def main() -> Outputs:
     settings = params.load("prepare", Settings)
     raw = data.read_raw(settings.dataset)
     for doubt in data.doubts(raw):
@@ -34,10 +33,8 @@ def main() -> dict[Path, bytes]:
             f"{paths.raw(settings.dataset)} has {n} training images; at least one must remain"
         )
     train, validation = data.hold_out(n, settings.validation_size, settings.seed)
-    print(
-        f"{settings.dataset}: {len(train)} images to train on, {len(validation)} to validate, "
-        f"{len(raw.x_test)} to test"
-    )
+    counts = f"{len(train)} images to train on, {len(validation)} to validate"
+    print(f"{settings.dataset}: {counts}, {len(raw.x_test)} to test")
     outputs = {
         paths.prepared(split): formats.array_bytes({"images": data.scale(images), "labels": labels})
         for split, images, labels in (

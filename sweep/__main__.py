@@ -1,12 +1,8 @@
-"""Run a grid of experiments on the workers of a Dask cluster.
-
-Each worker has a clone of its own: code, data and results travel through the Git and DVC remotes.
-"""
+"""Run a grid of experiments on the workers of a Dask cluster, each in a clone of its own."""
 
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -30,7 +26,15 @@ except ModuleNotFoundError as missing:
 
 def main() -> None:
     """Run what is not done yet, fetch the metrics, show them. Raises UserError if any failed."""
-    arguments = parse()
+    parser = argparse.ArgumentParser(prog="python -m sweep", description=__doc__)
+    options = parser.add_argument
+    options("-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run")
+    options("--workers", type=int, default=1, metavar="N", help="on this machine; default: 1")
+    options("--scheduler", metavar="URL", help="another cluster, for example tls://head:8786")
+    options("--git-remote", default="origin", metavar="NAME", help="default: origin")
+    arguments = parser.parse_args()
+    if arguments.workers < 1:
+        raise UserError(f"--workers is {arguments.workers}; must be 1 or more")
     for number in worker.SIGNALS:
         # Ignored under nohup, for example.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -42,13 +46,13 @@ def main() -> None:
     print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
     failed = 0
     if todo:
-        repository.run("dvc", "push")
         with (
             tempfile.TemporaryDirectory(prefix="sweep-") as folder,
             dask.config.set(temporary_directory=folder),
             connect(arguments.scheduler, arguments.workers) as client,
         ):
             print(f"dashboard: {client.dashboard_link}", flush=True)
+            repository.run("dvc", "push")
             failed = run(client, todo, url, commit)
     names = sorted(set(wanted) & repository.finished(arguments.git_remote, commit))
     if names:
@@ -60,29 +64,8 @@ def main() -> None:
         raise UserError(f"{failed} of {len(wanted)} experiments failed")
 
 
-def parse() -> argparse.Namespace:
-    """The command line. Raises UserError if a number or an address is invalid."""
-    parser = argparse.ArgumentParser(prog="python -m sweep", description=__doc__)
-    parser.add_argument(
-        "-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run"
-    )
-    engine = parser.add_mutually_exclusive_group()
-    engine.add_argument("--workers", type=int, default=1, metavar="N", help="default: 1")
-    engine.add_argument("--scheduler", metavar="URL", help="for example tls://head:8786")
-    parser.add_argument("--git-remote", default="origin", metavar="NAME", help="default: origin")
-    arguments = parser.parse_args()
-    if arguments.workers < 1:
-        raise UserError(f"--workers is {arguments.workers}; must be 1 or more")
-    if arguments.scheduler and not re.fullmatch(r"(tls|tcp)://.+:\d+", arguments.scheduler):
-        raise UserError(f"--scheduler is {arguments.scheduler}; must be like tls://head:8786")
-    return arguments
-
-
 def connect(scheduler: str | None, workers: int) -> Client:
-    """A client of the cluster at `scheduler`, or of one on this machine that ends with it.
-
-    Raises UserError if the scheduler cannot be reached.
-    """
+    """A client of the cluster at `scheduler`, or of one on this machine that ends with it."""
     # Workers need no copy of this package.
     cloudpickle.register_pickle_by_value(worker)
     if scheduler:
@@ -90,7 +73,7 @@ def connect(scheduler: str | None, workers: int) -> Client:
         try:
             return Client(scheduler)
         # A TypeError if the address is tls:// and Dask's configuration has no certificate.
-        except (OSError, TypeError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise UserError(f"--scheduler {scheduler}: {first_line(error)}") from None
     client = Client(
         n_workers=workers,

@@ -22,26 +22,20 @@ def experiments(options: Sequence[str]) -> dict[str, list[str]]:
     An option is like 'train_hidden.units=100,300'. Raises UserError if one is not in Hydra's
     override grammar, or if params.yaml would be invalid with it.
     """
-    values = params.read()
     try:
         points = [point[""] for point in get_hydra_sweeps({"": options})]
         for point in points:
-            check(point, values)
+            changed = OmegaConf.create(params.read())
+            for override in to_hydra_overrides(point):
+                if override.type is not OverrideType.CHANGE:
+                    raise ValueError("parameters cannot be added or removed")
+                OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
+            values: Any = OmegaConf.to_container(changed, resolve=True)
+            settings.check(values, "-S")
     # A ValueError from DVC, or from Python's range().
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"-S {' '.join(options)}: {' '.join(str(error).split())}") from None
     return {name(point): point for point in points}
-
-
-def check(overrides: Sequence[str], values: dict[str, Any]) -> None:
-    """Raise UserError if the parameters `values` are invalid once the overrides are applied."""
-    changed = OmegaConf.create(values)
-    for override in to_hydra_overrides(overrides):
-        if override.type is not OverrideType.CHANGE:
-            raise UserError(f"-S {override.input_line}: parameters cannot be added or removed")
-        OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
-    plain: Any = OmegaConf.to_container(changed, resolve=True)
-    settings.check(plain, "-S")
 
 
 def name(overrides: Sequence[str]) -> str:

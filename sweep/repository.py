@@ -8,10 +8,7 @@ from digits.text import redact
 
 
 def pushed(remote: str) -> tuple[str, str]:
-    """The URL of the Git remote `remote`, and HEAD, which workers will check out from there.
-
-    Raises UserError if there are uncommitted changes, or if the commit is not on the remote.
-    """
+    """The URL of a Git remote and HEAD. Raises UserError if that is not all that there is here."""
     if run("git", "status", "--porcelain"):
         raise UserError("uncommitted changes (see git status): workers see only what is committed")
     run("git", "fetch", "--quiet", remote)

@@ -29,11 +29,7 @@ class IgnoreSignals(WorkerPlugin):
 
 
 def experiment(name: str, overrides: list[str], url: str, commit: str, stop: Event) -> None:
-    """Run one experiment in this worker's clone of `url` and push its result.
-
-    Ends early once `stop` is set. Raises RuntimeError with the last lines of what a failed command
-    printed.
-    """
+    """Run one experiment in this worker's clone of `url` and push its result, as `run` does."""
     clone = Path(get_worker().local_directory) / f"clone-{threading.get_ident()}"
     if not clone.exists():
         run(("git", "clone", "--quiet", url, str(clone)), clone.parent, stop)
@@ -55,7 +51,7 @@ def experiment(name: str, overrides: list[str], url: str, commit: str, stop: Eve
 def run(command: tuple[str, ...], folder: Path, stop: Event) -> None:
     """Run a command. It ends once `stop` is set and, on Linux, if the worker dies.
 
-    Raises RuntimeError unless it exits with status 0.
+    Raises RuntimeError with the last lines that it printed unless it exits with status 0.
     """
     # The stages call `python`, which has to be this worker's.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -23,15 +23,10 @@ def scale(path: Path, name: str, factor: float) -> None:
     np.savez(path, **arrays | {name: arrays[name] * np.float32(factor)})
 
 
-def replace_model(path: Path, outputs: int, bias: float) -> None:
-    import keras
-
-    layer = keras.layers.Dense(outputs, bias_initializer=keras.initializers.Constant(bias))
-    keras.Sequential([keras.Input((784,)), layer]).save(path)
-
-
 @pytest.mark.usefixtures("tensorflow_started")
 def test_bad_input(small: Workspace, tmp_path: Path) -> None:
+    import keras
+
     def refused(stage: str, name: str) -> str:
         """What is printed after the file's name, once the file is there again."""
         before = small.written()
@@ -46,31 +41,23 @@ def test_bad_input(small: Workspace, tmp_path: Path) -> None:
         shutil.copy2(small.path / name, tmp_path / "saved")
         return small.path / name
 
-    params = file("params.yaml")
-    small.set_params(**{"train_hidden.units": "many"})
-    assert refused("train_hidden", "params.yaml") == (
-        "train_hidden.units is 'many'; must be an integer from 1 to 10000"
-    )
+    file("params.yaml")
     small.set_params(**{"prepare.validation_size": 1500})
-    assert refused("prepare", "params.yaml") == (
-        f"prepare.validation_size is 1500, but {RAW} has 1500 training images; at least one must "
-        "remain"
+    assert refused("prepare", "params.yaml").endswith(
+        f"is 1500, but {RAW} has 1500 training images; at least one must remain"
     )
-    params.unlink()
+    file("params.yaml").unlink()
     assert refused("evaluate", "params.yaml") == "no such file; run from the top of the project"
-    file(RAW).unlink()
-    assert refused("prepare", RAW) == "no such file"
     scale(file(RAW), "x_test", 1 / 255)
     assert refused("prepare", RAW).endswith("not uint8 (n, side, side); multiply by 255 first")
-    file(TRAIN).write_bytes(b"PK")
-    assert refused("train_linear", TRAIN) == "not a usable .npz file (File is not a zip file)"
+    file(TRAIN).unlink()
+    assert refused("train_linear", TRAIN) == "no such file"
     scale(file(TEST), "images", 2)
-    assert refused("evaluate", TEST).startswith("images has values outside 0..1; regenerate it")
+    assert refused("evaluate", TEST).endswith("to 9; regenerate it: dvc repro -f prepare")
     file(LINEAR).write_bytes(b"PK")
     assert refused("evaluate", LINEAR) == "Keras cannot load it (File is not a zip file)"
-    replace_model(file(LINEAR), outputs=7, bias=0)
-    assert refused("evaluate", LINEAR).startswith("the model maps (None, 784) to (None, 7), but ")
-    replace_model(file(LINEAR), outputs=10, bias=np.nan)
+    not_finite = keras.layers.Dense(10, bias_initializer=keras.initializers.Constant(np.nan))
+    keras.Sequential([keras.Input((784,)), not_finite]).save(file(LINEAR))
     assert refused("evaluate", LINEAR) == "the model's outputs are not finite; train it again"
 
 

@@ -1,6 +1,6 @@
 """What dvc.lock would record is what a stage used; otherwise the stage writes nothing."""
 
-from pathlib import Path
+import shutil
 
 import pytest
 
@@ -15,7 +15,8 @@ def run_while(workspace: Workspace, edit: str, status: int) -> str:
     """Run `prepare`, which does this itself after it has read its input; what it prints then."""
     script = workspace.path / "stages/prepare.py"
     code = script.read_text()
-    script.write_text(code.replace("    n = len(raw", f"    {edit}\n    n = len(raw"))
+    edit = f"    from pathlib import Path\n    {edit}\n"
+    script.write_text(code.replace("    n = len(raw", f"{edit}    n = len(raw"))
     prepared = workspace.path / "data/prepared/train.npz"
     before = prepared.stat().st_mtime_ns
     stderr = workspace.stage("prepare", status=status).stderr
@@ -29,7 +30,6 @@ def run_while(workspace: Workspace, edit: str, status: int) -> str:
         (f"{EDIT}text.replace('size: 300', 'size: 7'))", "params.yaml: prepare"),
         ("Path('data/raw/small.npz').write_bytes(b'')", "data/raw/small.npz"),
         (TOUCH, "digits/data.py"),
-        ("Path(__file__).touch()", "stages/prepare.py"),
         ("Path('digits/errors.py').unlink()", "digits/errors.py"),
     ],
 )
@@ -68,8 +68,18 @@ def test_what_dvc_yaml_lacks_is_named(small: Workspace) -> None:
 
 
 def test_a_stage_that_is_not_in_dvc_yaml_can_be_tried_out(small: Workspace) -> None:
-    code = (small.path / "stages/prepare.py").read_text()
-    Path(small.path / "stages/tried.py").write_text(code)
+    shutil.copy(small.path / "stages/prepare.py", small.path / "stages/tried.py")
     before = small.written()
     small.stage("tried")
     assert small.written() != before
+
+
+def test_a_stage_is_told_before_it_trains(small: Workspace) -> None:
+    pipeline = small.path / "dvc.yaml"
+    pipeline.write_text(
+        pipeline.read_text().replace("      - models/hidden.keras\n    pl", "    pl")
+    )
+    done = small.stage("train_hidden", status=1)
+    lacking = "add `- models/hidden.keras` to outs or metrics or plots; nothing was written"
+    assert done.stderr == f"error: dvc.yaml, stage train_hidden: {lacking}\n"
+    assert done.stdout == ""

@@ -55,8 +55,7 @@ def test_same_numbers_same_bytes_with_the_data_set_in_the_title(
         assert matplotlib.rcParams["font.size"] == 30
     # Another name changes the top of the figure and nothing else.
     changed = (pixels(DRAW[name](DIGITS._replace(name="mine!"))) != pixels(content)).any((1, 2))
-    assert changed[:50].any()
-    assert not changed[50:].any()
+    assert changed[:50].any() and not changed[50:].any()
 
 
 class Measured(Figure):
@@ -99,11 +98,10 @@ def test_only_wrong_predictions_are_marked() -> None:
     assert 1000 < marked(3) < marked(3, 4)
 
 
-@pytest.mark.parametrize("right", [10, 1000])
-def test_the_confusion_matrix_is_shaded_by_mistakes_alone(right: int) -> None:
-    counts = np.diag([right] * 10)
+def test_the_confusion_matrix_is_shaded_by_mistakes_alone() -> None:
+    counts = np.diag([1000] * 10)
     perfect = figures.confusion(DIGITS, "linear", RIGHT._replace(confusion=counts))
-    counts[3, 5] = right // 10
+    counts[3, 5] = 100
     content = figures.confusion(DIGITS, "linear", RIGHT._replace(confusion=counts))
     # The diagonal has a color of its own; the only kind of mistake has the darkest shade.
     diagonal, darkest = "#E8EEF2", "#7F2704"

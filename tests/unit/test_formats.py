@@ -20,14 +20,11 @@ def npz(array: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def test_arrays_come_back_as_they_were_and_numpy_reads_them() -> None:
+def test_arrays_come_back_from_the_same_bytes_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
     read = formats.parse_arrays(GOOD, "a.npz", ["a", "c"])
     assert read.keys() == {"a"}
     np.testing.assert_array_equal(read["a"], ARRAY, strict=True)
     np.testing.assert_array_equal(np.load(io.BytesIO(GOOD))["b"], ARRAY[:2], strict=True)
-
-
-def test_arrays_have_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1e9)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
     assert formats.array_bytes({"a": ARRAY, "b": ARRAY[:2]}) == GOOD
@@ -36,7 +33,6 @@ def test_arrays_have_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "File is not a zip file"),
         (GOOD[: len(GOOD) // 2], "File is not a zip file"),
         (GOOD[:500] + bytes(50) + GOOD[550:], "Bad CRC-32 for file 'a.npy'"),
         # With one bit less, the array is empty.
@@ -47,28 +43,17 @@ def test_arrays_have_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPa
 def test_a_damaged_npz_file_is_named(content: bytes, reason: str) -> None:
     with pytest.raises(UserError) as error:
         formats.parse_arrays(content, "a.npz", ["a"])
-    (line,) = str(error.value).splitlines()
-    assert line.startswith(f"a.npz: not a usable .npz file ({reason}")
+    assert str(error.value).startswith(f"a.npz: not a usable .npz file ({reason}")
 
 
 def test_json_is_sorted_and_rounded() -> None:
-    values = [{"b": {"z": np.float64(2 / 3), "a": np.int64(7)}, "a": (1e-20 / 3,)}]
-    content = formats.json_bytes(values)
-    assert (
-        b" ".join(content.split())
-        == b'[ { "a": [ 3.33333e-21 ], "b": { "a": 7, "z": 0.666667 } } ]'
-    )
-    assert formats.parse_json(content, "a.json") == [
-        {"a": [3.33333e-21], "b": {"a": 7, "z": 0.666667}}
-    ]
+    content = formats.json_bytes([{"b": {"z": np.float64(2 / 3), "a": np.int64(7)}, "a": (1 / 3,)}])
+    assert content.split() == b'[ { "a": [ 0.333333 ], "b": { "a": 7, "z": 0.666667 } } ]'.split()
     with pytest.raises(ValueError, match="not JSON compliant"):
         formats.json_bytes({"a": float("nan")})
-
-
-@pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n{}", b"", b"\xff"])
-def test_json_that_is_damaged_is_named(content: bytes) -> None:
-    with pytest.raises(UserError, match=r"^a\.json: not JSON \(.*\)$"):
-        formats.parse_json(content, "a.json")
+    for damaged in (b"<<<<<<< HEAD\n{}", b"\xff"):
+        with pytest.raises(UserError, match=r"^a\.json: not JSON \(.*\)$"):
+            formats.parse_json(damaged, "a.json")
 
 
 def test_csv_has_a_header_and_rounded_columns() -> None:

