@@ -18,12 +18,18 @@ from digits import params
 FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
 # Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
+MACHINE = platform.machine().replace("aarch64", "arm64")
+# What keeps the code that XLA generates independent of the host. AVX has no fused multiply-add;
+# ARM64 has, and LLVM chooses by the processor's timing what it fuses, unless told not to.
+CODE_FLAGS = {
+    "x86_64": "--xla_cpu_max_isa=AVX",
+    "arm64": "--xla_cpu_max_isa=NEON --xla_backend_extra_options=-aarch64-enable-mcr=false",
+}
 # Why these: by default oneDNN and XLA choose code by instruction set and cache size, and other code
 # rounds differently. The first flag makes XLA's matrix products use arithmetic that is the same on
-# all hardware, the second keeps the code XLA generates independent of the host, and the variable
-# replaces the remaining kernels compiled at run time by static ones.
+# all hardware, and the variable replaces the remaining kernels compiled at run time by static ones.
 PORTABLE = {
-    "XLA_FLAGS": "--xla_cpu_enable_platform_dependent_math=false --xla_cpu_max_isa=AVX",
+    "XLA_FLAGS": f"--xla_cpu_enable_platform_dependent_math=false {CODE_FLAGS.get(MACHINE, '')}",
     "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -48,9 +54,9 @@ def start(portable: bool) -> bool:
     """
     reason = unsupported_reason() if portable else None
     if reason:
-        warning = f"warning: {reason}, so the bits will differ from the committed ones"
-        print(warning, file=sys.stderr)
-    applied = portable and not reason
+        warning = f"warning: {reason}: results are reproducible here, but differ from the committed"
+        print(f"{warning} ones in the last digits", file=sys.stderr)
+    applied = portable and (MACHINE == "arm64" or not reason)
     settings = {
         "KERAS_BACKEND": "tensorflow",
         # A keras.json in the home folder may ask for it, and Keras needs another package then.
@@ -88,9 +94,9 @@ def start(portable: bool) -> bool:
 
 
 def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why this machine does not support the portable settings; None if it does."""
-    if platform.system() != "Linux" or platform.machine() != "x86_64":
-        return f"this is {platform.system()} on {platform.machine()}, not Linux on x86-64"
+    """Why this machine does not compute the committed bits; None if it does."""
+    if platform.system() != "Linux" or MACHINE != "x86_64":
+        return f"this is {platform.system()} on {MACHINE}"
     flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split()
     # Without FMA, TensorFlow would hang in the first matrix product compiled with these settings.
     missing = [name for name in ("AVX2", "FMA") if name.lower() not in flags]
