@@ -64,6 +64,8 @@ def start(portable: bool) -> bool:
         # Matplotlib would read the user's matplotlibrc, and may fail with it.
         "MATPLOTLIBRC": os.devnull,
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # Otherwise the first process takes all memory of the GPU, and a second one fails.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_NUM_INTRAOP_THREADS": str(_threads()),
     } | (PORTABLE if applied else {})
     if "tensorflow" in sys.modules:
@@ -91,6 +93,13 @@ def start(portable: bool) -> bool:
     keras.config.set_epsilon(1e-7)
     keras.config.set_dtype_policy("float32")
     return applied
+
+
+def device() -> str:
+    """CPU or GPU: TensorFlow does not say when it finds a GPU but not its libraries."""
+    import tensorflow as tf
+
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:

@@ -33,9 +33,11 @@ def train(
 ) -> stage.Outputs:
     """The outputs of the stage train_`name`: what `build(pixels, labels, settings)` trained."""
     settings = params.load(f"train_{name}", settings_class)
-    portable = params.load("runtime", runtime.Settings).portable
+    wanted = params.load("runtime", runtime.Settings).portable
     dataset, splits = data.read(("train", "validation"))
-    portable = runtime.start(portable)
+    portable = runtime.start(wanted)
+    if not wanted:
+        print(f"runtime.portable is false: using the {runtime.device()}")
     import keras
 
     from digits import models

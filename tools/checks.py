@@ -53,7 +53,7 @@ def findings() -> Iterator[Finding]:
 def _python() -> Finding:
     here = f"{platform.python_version()}, {platform.system()} on {platform.machine()}"
     if reason := runtime.unsupported_reason():
-        return NOTE, "Python", f"{here}; {reason}, so the bits will differ from the committed ones"
+        return NOTE, "Python", f"{here}; {reason}, so the last digits of results differ"
     return OK, "Python", here
 
 
