@@ -30,7 +30,7 @@ LOCK = Path("dvc.lock")
 SEED = "seed"
 # What Git prints is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
-OTHER = "not run yet, or older than this pipeline or its folder"
+OTHER = "not run yet, or older than this pipeline or the project's folder"
 T = TypeVar("T")
 
 

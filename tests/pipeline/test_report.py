@@ -13,8 +13,8 @@ TITLES = (
     "Accuracy gained over the baseline (test images, 95% interval)",
     "Calibration error",
     "F1 by label (test images)",
-    "Hidden model by epoch",
-    "Linear model by epoch",
+    "Hidden model",
+    "Linear model",
 )
 CHARTS = len(TITLES)
 FIGURES = 7
