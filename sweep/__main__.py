@@ -27,11 +27,13 @@ except ModuleNotFoundError as missing:
 def main() -> None:
     """Run what is not done yet, fetch the metrics, show them. Raises UserError if any failed."""
     parser = argparse.ArgumentParser(prog="python -m sweep", description=__doc__)
-    options = parser.add_argument
-    options("-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run")
-    options("--workers", type=int, default=1, metavar="N", help="on this machine; default: 1")
-    options("--scheduler", metavar="URL", help="another cluster, for example tls://head:8786")
-    options("--git-remote", default="origin", metavar="NAME", help="default: origin")
+    parser.add_argument(
+        "-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run"
+    )
+    engine = parser.add_mutually_exclusive_group().add_argument
+    engine("--workers", type=int, default=1, metavar="N", help="on this machine; default: 1")
+    engine("--scheduler", metavar="URL", help="another cluster, for example tls://head:8786")
+    parser.add_argument("--git-remote", default="origin", metavar="NAME", help="default: origin")
     arguments = parser.parse_args()
     if arguments.workers < 1:
         raise UserError(f"--workers is {arguments.workers}; must be 1 or more")

@@ -163,10 +163,9 @@ def test_other_layers_and_other_labels(
 
 
 def test_the_terminal_shows_progress_and_no_chatter(small_pipeline: Workspace) -> None:
-    printed = (small_pipeline.path.parent / "stdout").read_text().splitlines()
-    assert "small: 1200 images to train on, 300 to validate, 300 to test" in printed
-    epochs = [line.split("  ")[0] for line in printed if line.startswith("epoch")]
-    assert epochs[:4] == ["epoch 1/2", "epoch 2/2"] * 2
+    printed = (small_pipeline.path.parent / "stdout").read_text()
+    assert "small: 1200 images to train on, 300 to validate, 300 to test\n" in printed
+    assert printed.count("\nepoch 2/2  loss ") >= 2
     assert (small_pipeline.path.parent / "stderr").read_text() == ""
 
 
