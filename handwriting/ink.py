@@ -37,6 +37,8 @@ DARKER = 1.3
 # sides are straight for that share of their length.
 BAR = 5
 MIN_FRAMED = 0.3
+# A smaller share of the ink is no rule, frame or bar.
+MIN_REMOVED = 0.01
 # Smaller pieces, as a share of the longest, are neither.
 MIN_PIECE = 0.08
 
@@ -70,7 +72,8 @@ def find(brightness: np.ndarray) -> np.ndarray | None:
         found = _without_rules(found, _turned(np.ones_like(contrast), angle) > 0)
     for least in (0, strength(found) / 2):
         found = _without(found, _is_bar, least)
-    return contrast if found is turned else found
+    removed = np.count_nonzero(found != turned)
+    return found if removed > MIN_REMOVED * np.count_nonzero(turned) else contrast
 
 
 def _contrast(brightness: np.ndarray) -> np.ndarray:
@@ -232,7 +235,7 @@ def _repaired(rest: np.ndarray, before: np.ndarray, rules: np.ndarray, width: in
     """`rest`, and from `before` the pixels of level rules between strokes above and below."""
     if not rules.any():
         return rest
-    half = width // 3
+    half = width // 2
     near = ndimage.maximum_filter1d(rest, 2 * (half // 2) + 1, mode="constant")
     above, below = (
         ndimage.maximum_filter1d(near, 2 * half + 1, 0, mode="constant", origin=origin)

@@ -54,7 +54,7 @@ def brightness(content: bytes, side: int) -> np.ndarray:
     channel.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
     channel = Image.fromarray(np.asarray(channel, np.float32))
     # In a small picture, what smooths noise would blur strokes.
-    times = max(1, side // 2 // max(channel.size))
+    times = max(1, 3 * side // 4 // max(channel.size))
     large = channel.resize(
         (times * channel.width, times * channel.height), Image.Resampling.BICUBIC
     )

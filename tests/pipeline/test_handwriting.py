@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from digits.run import run_main
 from PIL import Image
 
-from digits import datasets
+from digits import data
+from digits.stage import run_main
 from handwriting.__main__ import main
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
+from tools import history
 
 
 class Done(NamedTuple):
@@ -36,6 +37,10 @@ def handwriting(
 
     def run(workspace: Workspace, *arguments: str | Path, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(workspace.path)
+        for name in ("find", "lock", "read", "_tree"):
+            clear = getattr(getattr(history, name), "cache_clear", None)
+            if clear:
+                clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "argv", ["handwriting", *map(str, arguments)])
         code = None
@@ -78,7 +83,7 @@ def test_a_folder_with_json_save_and_keep(
     ]  # fmt: skip
     for answer in answers[:3]:
         for model in ("linear", "hidden"):
-            assert answer[model]["digit"] in list("0123456789")
+            assert answer[model]["digit"] in range(10)
             assert 0.1 <= answer[model]["probability"] <= 1
         assert answer["unsure"] in (True, False)
     assert [answer["error"].partition(": ")[2] for answer in answers[3:]] == [
@@ -165,7 +170,7 @@ def test_bad_input(
 @pytest.mark.usefixtures("tensorflow_started")
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Callable[..., Done]) -> None:
     """Score them, add them to the training images, train on them."""
-    digits = datasets.read("mnist")
+    digits = data.read_raw("mnist")
     rng = np.random.default_rng(0)
     for number, three in enumerate(np.flatnonzero(digits.y_test == 3)[:2]):
         (small.path / f"{number}.jpg").write_bytes(photograph(digits.x_test[three], rng))

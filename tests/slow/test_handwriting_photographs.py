@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import datasets
+from digits import data
 from tests import written
 from tests.conftest import ROOT, Workspace
 from tests.photographs import file_bytes, photograph
@@ -23,7 +23,7 @@ Picture = tuple[bytes, int]
 
 def photographs() -> list[Picture]:
     """1,000 test images of MNIST."""
-    digits = datasets.read("mnist")
+    digits = data.read_raw("mnist")
     rng = np.random.default_rng(0)
     numbers = rng.choice(len(digits.y_test), 1000, replace=False)
     return [(photograph(digits.x_test[n], rng), int(digits.y_test[n])) for n in numbers]
@@ -31,8 +31,8 @@ def photographs() -> list[Picture]:
 
 def uci() -> list[Picture]:
     """500 digits of other people, with a margin of paper: 8x8 pixels, enlarged."""
-    with np.load(ROOT / "tests/data/uci_digits.npz") as data:
-        return [(enlarged(image), int(label)) for image, label in zip(*data.values(), strict=True)]
+    with np.load(ROOT / "tests/data/uci_digits.npz") as file:
+        return [(enlarged(image), int(label)) for image, label in zip(*file.values(), strict=True)]
 
 
 def enlarged(image: np.ndarray) -> bytes:
@@ -57,7 +57,7 @@ def share(said: list[dict[str, Any]], model: str, correct: bool) -> float:
         np.mean(
             [
                 model in answer
-                and (Path(answer["file"]).stem[-1] == answer[model]["digit"]) == correct
+                and (int(Path(answer["file"]).stem[-1]) == answer[model]["digit"]) == correct
                 for answer in said
             ]
         )
