@@ -37,10 +37,9 @@ def handwriting(
 
     def run(workspace: Workspace, *arguments: str | Path, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(workspace.path)
-        for name in ("find", "lock", "read", "_tree"):
-            clear = getattr(getattr(history, name), "cache_clear", None)
-            if clear:
-                clear()
+        # They last as long as a command.
+        for cached in (history.lock, history.read, history._tree):
+            cached.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "argv", ["handwriting", *map(str, arguments)])
         code = None
@@ -125,7 +124,16 @@ def test_standard_input_and_the_models_of_another_revision(
     assert lost.startswith("error: before: no models/linear.keras (neither here nor in the DVC ")
     assert len(lost.splitlines()) == 1
     missing = handwriting(small, "7.png").stderr
-    assert missing.startswith("error: models/linear.keras: no such file; get it with dvc pull")
+    assert missing.startswith("error: workspace: no models/linear.keras (neither here nor in the ")
+
+
+def test_models_that_are_not_those_of_the_run(
+    small: Workspace, handwriting: Callable[..., Done]
+) -> None:
+    shutil.copy(small.path / "models/linear.keras", small.path / "models/hidden.keras")
+    done = handwriting(small, "7.png")
+    assert (done.status, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: models/hidden.keras is not the one in dvc.lock")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +144,7 @@ def test_standard_input_and_the_models_of_another_revision(
             ["7.png", "--rev", "nowhere"],
             "'nowhere': no branch, tag, commit or experiment has that name",
         ),
-        (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0 to 9"),
+        (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0, 1, 2"),
         (["7.png", "--label", "7"], "--label and --keep only work together"),
         (["-", "-"], "-: standard input can be read only once"),
         (["7.png", "--save", "loop"], "loop: a link that leads nowhere"),

@@ -170,6 +170,12 @@ def test_every_kind_of_picture_is_read_the_same(content: bytes) -> None:
     assert difference(preprocess.digit(content, "picture"), SEVEN_28) <= TOLERANCE
 
 
+def test_a_heic_picture_is_read() -> None:
+    pytest.importorskip("pillow_heif", reason="make setup EXTRAS=heic")
+    image = LINE.convert("RGB")
+    assert difference(digit(image, "HEIF", quality=80), SEVEN_28) <= TOLERANCE
+
+
 def header_of_a_bomb(side: int) -> bytes:
     """A PNG file that says it has side x side pixels, and ends after its first compressed byte."""
 
