@@ -78,7 +78,9 @@ def share(said: list[dict[str, Any]], model: str, correct: bool) -> float:
 def test_written_digits(
     mnist_pipeline: Workspace, tmp_path: Path, scene: written.Scene, least: float, most: float
 ) -> None:
-    said = answers(mnist_pipeline, tmp_path, written.sample(scene, 108, seed=101))
+    # Close to its bound, where chance decides about fewer.
+    count = 324 if scene is written.lined else 108
+    said = answers(mnist_pipeline, tmp_path, written.sample(scene, count, seed=101))
     assert share(said, "hidden", correct=True) >= least
     assert share(said, "hidden", correct=False) <= most
 
