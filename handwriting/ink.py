@@ -37,6 +37,8 @@ DARKER = 1.3
 # sides are straight for that share of their length.
 BAR = 5
 MIN_FRAMED = 0.3
+# A smaller share of the ink is no rule, frame or bar.
+MIN_REMOVED = 0.01
 # Smaller pieces, as a share of the longest, are neither.
 MIN_PIECE = 0.08
 
@@ -48,30 +50,36 @@ def find(brightness: np.ndarray) -> np.ndarray | None:
     """How much darker or lighter than paper each pixel of ink is: float32 (height, width).
 
     Takes brightness, float32 (height, width) in 0..255. The result is 0 where there is paper, desk,
-    a rule, a frame or a bar. It may be turned by some degrees, so that rules are level. None if
-    nothing is written there.
+    a rule, a frame or a bar. It may be cut out around the ink, and turned by some degrees, so that
+    rules are level. None if nothing is written there.
     """
     contrast = _contrast(brightness)
     if not contrast.any():
         return None
+    around = box(contrast > 0)
+    # Most pictures are mostly paper, and have no rules.
+    ruled = any(np.divide(size(around), contrast.shape) >= MIN_RULE)
+    if not ruled:
+        contrast = contrast[around]
     angle = _tilt(contrast)
     turned = _turned(contrast, angle)
-    page = _turned(np.ones_like(contrast), angle) > 0
     # In a blurred picture, what is pale joins pieces.
     found = turned
     for least in (0, strength(turned) / 2):
         found = _without(found, _is_frame, least)
     # Frames come first, since a large one is as long as a rule.
-    found = _without_rules(found, page)
+    if ruled:
+        found = _without_rules(found, _turned(np.ones_like(contrast), angle) > 0)
     for least in (0, strength(found) / 2):
         found = _without(found, _is_bar, least)
-    return contrast if (found == turned).all() else found
+    removed = np.count_nonzero(found != turned)
+    return found if removed > MIN_REMOVED * np.count_nonzero(turned) else contrast
 
 
 def _contrast(brightness: np.ndarray) -> np.ndarray:
     """The contrast of ink with paper, 0 elsewhere."""
-    smooth = ndimage.gaussian_filter(brightness, 1)
-    noise = STD_BY_MAD * float(np.median(np.abs(brightness - smooth)))
+    smooth = ndimage.gaussian_filter(brightness, 0.7)
+    noise = STD_BY_MAD * float(np.median(np.abs(brightness - smooth)[::4, ::4]))
     least = max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise)
     dark = _paper(smooth, np.ones(smooth.shape, bool)) - smooth
     sheet = _sheet(dark)
@@ -86,7 +94,7 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
 def _stronger(dark: np.ndarray, least: float, where: np.ndarray | bool = True) -> np.ndarray:
     """Dark ink or light ink, whichever there is more of: its contrast where it is over `least`."""
     sides = [np.where(where & (side > least), side, 0) for side in (dark, -dark)]
-    return max(sides, key=lambda side: float(side.sum()))
+    return max(sides, key=np.sum)
 
 
 def _sheet(dark: np.ndarray) -> np.ndarray | None:
@@ -188,7 +196,8 @@ def _tilt(contrast: np.ndarray) -> float:
 
 
 def _turned(values: np.ndarray, angle: float) -> np.ndarray:
-    return np.asarray(Image.fromarray(values).rotate(angle, Image.Resampling.BILINEAR))
+    image = Image.fromarray(values)
+    return np.asarray(image.rotate(angle, Image.Resampling.BILINEAR, expand=True))
 
 
 def _without_rules(contrast: np.ndarray, page: np.ndarray) -> np.ndarray:
@@ -196,10 +205,12 @@ def _without_rules(contrast: np.ndarray, page: np.ndarray) -> np.ndarray:
     width = round(MAX_WIDTH * max(contrast.shape))
     mask = contrast > 0
     level, upright = _rules(mask, page, width), _rules(mask.T, page.T, width).T
+    if not level.any() and not upright.any():
+        return contrast
     rest = contrast
     for rules in (level, upright):
         if rules.any():
-            pen = DARKER * np.percentile(contrast[rules], 75)
+            pen = DARKER * np.percentile(contrast[rules], 90)
             rest = np.where(rules & (contrast < pen), 0, rest)
     rest = np.where(level & upright, 0, rest)
     return _repaired(_repaired(rest, contrast, level, width).T, contrast.T, upright.T, width).T
@@ -224,10 +235,10 @@ def _repaired(rest: np.ndarray, before: np.ndarray, rules: np.ndarray, width: in
     """`rest`, and from `before` the pixels of level rules between strokes above and below."""
     if not rules.any():
         return rest
-    half = width // 3
-    size = (2 * half + 1, 2 * (half // 2) + 1)
+    half = width // 2
+    near = ndimage.maximum_filter1d(rest, 2 * (half // 2) + 1, mode="constant")
     above, below = (
-        ndimage.maximum_filter(rest, size, origin=(origin, 0), mode="constant")
+        ndimage.maximum_filter1d(near, 2 * half + 1, 0, mode="constant", origin=origin)
         for origin in (half, -half)
     )
     return np.where(rules, np.maximum(rest, np.minimum(before, np.minimum(above, below))), rest)
@@ -248,14 +259,22 @@ def _without(
     ]
     if not dropped:
         return contrast
-    drop = np.isin(pieces, dropped)
-    return np.where(ndimage.maximum_filter(drop, 7) & ((pieces == 0) | drop), 0, contrast)
+    drop = np.zeros(len(boxes) + 1, bool)
+    drop[dropped] = True
+    drop = drop[pieces]
+    return np.where(ndimage.maximum_filter(drop, 5) & ((pieces == 0) | drop), 0, contrast)
 
 
 def strength(contrast: np.ndarray) -> float:
     """The contrast that ink has inside a line, given that of all pixels, 0 for paper."""
     found = contrast[contrast > 0]
     return float(np.percentile(found, 75)) if found.size else 0
+
+
+def box(mask: np.ndarray) -> Box:
+    """The rows and columns of the rectangle around what is true, of which there is some."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def size(box: Box) -> tuple[int, int]:

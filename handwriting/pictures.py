@@ -48,11 +48,13 @@ def brightness(content: bytes, side: int) -> np.ndarray:
         background = "black" if visible.size and visible.min() > 127 else "white"
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
         image = image.convert("RGB")
-    channels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
-    contrast = channels[::4, ::4].std(axis=(0, 1))
-    channel = Image.fromarray(np.ascontiguousarray(channels[..., contrast.argmax()]))
+    some = np.asarray(image.resize((side // 4, side // 4), Image.Resampling.NEAREST), np.float32)
+    contrast = some.reshape(some.shape[0] * some.shape[1], -1).std(axis=0)
+    channel = image.getchannel(int(contrast.argmax()))
+    channel.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
+    channel = Image.fromarray(np.asarray(channel, np.float32))
     # In a small picture, what smooths noise would blur strokes.
-    times = max(1, side // 2 // max(channel.size))
+    times = max(1, 3 * side // 4 // max(channel.size))
     large = channel.resize(
         (times * channel.width, times * channel.height), Image.Resampling.BICUBIC
     )
@@ -94,9 +96,11 @@ def _decode(content: bytes, side: int) -> Image.Image:
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         elif image.has_transparency_data:
             image = image.convert("RGBA")
+            # Blending takes memory.
+            image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
         elif image.mode != "L":
             image = image.convert("RGB")
-        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
+        image.load()
     except Exception as error:
         raise RefusedError(f"damaged ({first_line(error)})") from None
     return image

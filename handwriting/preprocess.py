@@ -12,7 +12,7 @@ SIDE = 28
 DIGIT_SIDE = 20
 
 # The longer side, in pixels, of the copies in which ink is looked for and strokes are thickened.
-SEARCH_SIDE = 480
+SEARCH_SIDE = 320
 STROKES_SIDE = 80
 
 # As shares of the longer side of the largest piece of ink: pieces further apart are not of the same
@@ -69,6 +69,7 @@ def digits(content: bytes, source: str) -> np.ndarray:
 
 def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     """The ink of each digit, from 0 for paper to 1, in the rectangle around it, without dirt."""
+    contrast = contrast[ink.box(contrast > 0)]
     pieces, count = ndimage.label(contrast > 0, EIGHT)
     most = 1 + np.argmax(ndimage.sum_labels(contrast, pieces, np.arange(1, count + 1)))
     strength = ink.strength(np.where(pieces == most, contrast, 0))
@@ -78,6 +79,8 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     sides = np.array([max(ink.size(box)) for box in ndimage.find_objects(pieces)])
     longest = sides.max()
     mask &= (sides >= MIN_PIECE * longest)[pieces - 1]
+    around = ink.box(mask)
+    contrast, mask = contrast[around], mask[around]
     gap = round(MAX_GAP * longest) | 1
     parts, _ = ndimage.label(ndimage.maximum_filter(mask, gap), EIGHT)
     parts *= mask
@@ -87,17 +90,19 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     tall = heights >= MAX_DIRT * heights[areas.argmax()]
     if areas[tall].sum() < MIN_INK * areas.sum():
         raise RefusedError(NO_DIGIT)
-    found = sorted(1 + np.flatnonzero(tall), key=lambda number: boxes[number - 1][1].start)
+    found = sorted(
+        ((n, boxes[n - 1]) for n in 1 + np.flatnonzero(tall)), key=lambda part: part[1][1].start
+    )
     return [
-        _sharp(contrast / strength * ndimage.maximum_filter(parts == n, 5), boxes[n - 1])
-        for n in found
+        _sharp(contrast[box] / strength * ndimage.maximum_filter(parts[box] == n, 5))
+        for n, box in found
     ]
 
 
-def _sharp(share: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+def _sharp(share: np.ndarray) -> np.ndarray:
     """Ink from 0 to 1, given the share of its full contrast; thinned where blur widens strokes."""
     for middle in (0.5, 0.6, 0.7, 0.8):
-        found = np.clip(2.5 * (share[box] - middle) + 0.5, 0, 1)
+        found = np.clip(2.5 * (share - middle) + 0.5, 0, 1)
         if _thickness(found > 0.5) <= MAX_STROKE * max(found.shape):
             break
     return found

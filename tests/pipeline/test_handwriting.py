@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from digits.run import run_main
 from PIL import Image
 
-from digits import datasets
+from digits import data
+from digits.stage import run_main
 from handwriting.__main__ import main
 from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
+from tools import history
 
 
 class Done(NamedTuple):
@@ -36,6 +37,9 @@ def handwriting(
 
     def run(workspace: Workspace, *arguments: str | Path, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(workspace.path)
+        # They last as long as a command.
+        for cached in (history.lock, history.read, history._tree):
+            cached.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "argv", ["handwriting", *map(str, arguments)])
         code = None
@@ -78,7 +82,7 @@ def test_a_folder_with_json_save_and_keep(
     ]  # fmt: skip
     for answer in answers[:3]:
         for model in ("linear", "hidden"):
-            assert answer[model]["digit"] in list("0123456789")
+            assert answer[model]["digit"] in range(10)
             assert 0.1 <= answer[model]["probability"] <= 1
         assert answer["unsure"] in (True, False)
     assert [answer["error"].partition(": ")[2] for answer in answers[3:]] == [
@@ -120,7 +124,16 @@ def test_standard_input_and_the_models_of_another_revision(
     assert lost.startswith("error: before: no models/linear.keras (neither here nor in the DVC ")
     assert len(lost.splitlines()) == 1
     missing = handwriting(small, "7.png").stderr
-    assert missing.startswith("error: models/linear.keras: no such file; get it with dvc pull")
+    assert missing.startswith("error: workspace: no models/linear.keras (neither here nor in the ")
+
+
+def test_models_that_are_not_those_of_the_run(
+    small: Workspace, handwriting: Callable[..., Done]
+) -> None:
+    shutil.copy(small.path / "models/linear.keras", small.path / "models/hidden.keras")
+    done = handwriting(small, "7.png")
+    assert (done.status, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: models/hidden.keras is not the one in dvc.lock")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +144,7 @@ def test_standard_input_and_the_models_of_another_revision(
             ["7.png", "--rev", "nowhere"],
             "'nowhere': no branch, tag, commit or experiment has that name",
         ),
-        (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0 to 9"),
+        (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0, 1, 2"),
         (["7.png", "--label", "7"], "--label and --keep only work together"),
         (["-", "-"], "-: standard input can be read only once"),
         (["7.png", "--save", "loop"], "loop: a link that leads nowhere"),
@@ -165,7 +178,7 @@ def test_bad_input(
 @pytest.mark.usefixtures("tensorflow_started")
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Callable[..., Done]) -> None:
     """Score them, add them to the training images, train on them."""
-    digits = datasets.read("mnist")
+    digits = data.read_raw("mnist")
     rng = np.random.default_rng(0)
     for number, three in enumerate(np.flatnonzero(digits.y_test == 3)[:2]):
         (small.path / f"{number}.jpg").write_bytes(photograph(digits.x_test[three], rng))

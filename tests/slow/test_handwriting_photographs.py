@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import datasets
+from digits import data
 from tests import written
 from tests.conftest import ROOT, Workspace
 from tests.photographs import file_bytes, photograph
@@ -23,7 +23,7 @@ Picture = tuple[bytes, int]
 
 def photographs() -> list[Picture]:
     """1,000 test images of MNIST."""
-    digits = datasets.read("mnist")
+    digits = data.read_raw("mnist")
     rng = np.random.default_rng(0)
     numbers = rng.choice(len(digits.y_test), 1000, replace=False)
     return [(photograph(digits.x_test[n], rng), int(digits.y_test[n])) for n in numbers]
@@ -31,8 +31,8 @@ def photographs() -> list[Picture]:
 
 def uci() -> list[Picture]:
     """500 digits of other people, with a margin of paper: 8x8 pixels, enlarged."""
-    with np.load(ROOT / "tests/data/uci_digits.npz") as data:
-        return [(enlarged(image), int(label)) for image, label in zip(*data.values(), strict=True)]
+    with np.load(ROOT / "tests/data/uci_digits.npz") as file:
+        return [(enlarged(image), int(label)) for image, label in zip(*file.values(), strict=True)]
 
 
 def enlarged(image: np.ndarray) -> bytes:
@@ -57,7 +57,7 @@ def share(said: list[dict[str, Any]], model: str, correct: bool) -> float:
         np.mean(
             [
                 model in answer
-                and (Path(answer["file"]).stem[-1] == answer[model]["digit"]) == correct
+                and (int(Path(answer["file"]).stem[-1]) == answer[model]["digit"]) == correct
                 for answer in said
             ]
         )
@@ -78,7 +78,9 @@ def share(said: list[dict[str, Any]], model: str, correct: bool) -> float:
 def test_written_digits(
     mnist_pipeline: Workspace, tmp_path: Path, scene: written.Scene, least: float, most: float
 ) -> None:
-    said = answers(mnist_pipeline, tmp_path, written.sample(scene, 108, seed=101))
+    # Close to its bound, where chance decides about fewer.
+    count = 324 if scene is written.lined else 108
+    said = answers(mnist_pipeline, tmp_path, written.sample(scene, count, seed=101))
     assert share(said, "hidden", correct=True) >= least
     assert share(said, "hidden", correct=False) <= most
 

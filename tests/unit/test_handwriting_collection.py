@@ -6,45 +6,54 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import datasets, files, paths
+from digits import data, files, paths
 from digits.errors import UserError
 from handwriting import collection, recognize, score
 from tests.photographs import file_bytes
+from tools import dataset
+
+LABELS = ("T-shirt/top", "Ankle boot", "100%", "7")
+OWN = Path("own")
 
 
 def image(value: int) -> np.ndarray:
     return np.full((28, 28), value, np.uint8)
 
 
-def test_what_is_kept_is_read_by_label_and_name(tmp_path: Path) -> None:
-    for value, label in ((10, 7), (20, 0), (30, 7)):
-        path = collection.keep(image(value), label, tmp_path / "own")
-        assert path.parent == tmp_path / "own" / str(label)
-    images, labels = collection.read(tmp_path / "own")
-    assert labels.tolist() == [0, 7, 7]
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_is_kept_is_read_by_label_and_name() -> None:
+    for value, number in ((10, 3), (20, 0), (30, 3), (40, 2), (50, 1)):
+        path, before = collection.keep(image(value), LABELS[number], OWN)
+        assert path and path.parent.parent == OWN and before is None
+    images, labels = collection.read(OWN, LABELS)
+    assert labels.tolist() == [0, 1, 2, 3, 3]
     assert labels.dtype == images.dtype == np.uint8
-    assert images.shape == (3, 28, 28)
-    assert images[0, 0, 0] == 20
-    assert sorted(images[1:, 5, 5].tolist()) == [10, 30]
+    assert images[:3, 0, 0].tolist() == [20, 50, 40] and images.shape == (5, 28, 28)
+    assert sorted(images[3:, 5, 5].tolist()) == [10, 30]
 
 
-def test_the_same_image_is_one_file_under_its_latest_label(tmp_path: Path) -> None:
-    first = collection.keep(image(1), 3, tmp_path)
-    assert collection.keep(image(1), 3, tmp_path) == first
-    assert list(tmp_path.rglob("*.*")) == [first]
-    second = collection.keep(image(1), 5, tmp_path)
-    assert list(tmp_path.rglob("*.*")) == [second]
+def test_the_same_image_is_one_file_under_its_latest_label() -> None:
+    labels = ["7", "7", "T-shirt/top", None, None]
+    for before, label in zip([None, *labels], labels, strict=False):
+        path, found = collection.keep(image(1), label, OWN)
+        assert found == before
+        assert list(OWN.rglob("*.*")) == ([path] if label else [])
 
 
-@pytest.mark.parametrize("text", ["", "10", "-1", "seven", "7 ", "\N{ARABIC-INDIC DIGIT SEVEN}"])
-def test_what_is_no_label(text: str) -> None:
-    with pytest.raises(UserError, match="not a label; labels are 0 to 9"):
-        collection.parse_label(text)
+@pytest.mark.parametrize("label", ["", "8", "7 ", "t-shirt/top", "\N{ARABIC-INDIC DIGIT SEVEN}"])
+def test_what_is_no_label(label: str) -> None:
+    collection.check_label(LABELS[0], LABELS)
+    with pytest.raises(UserError, match="not a label; labels are T-shirt/top, Ankle boot"):
+        collection.check_label(label, LABELS)
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder() -> None:
     with pytest.raises(UserError, match="no images kept here"):
-        collection.read(tmp_path)
+        collection.read(OWN, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -56,51 +65,32 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         (b"text", "not a readable PNG file"),
     ],
 )
-def test_a_file_under_a_label_that_was_not_kept(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
-    path = tmp_path / "4" / "mine.png"
-    files.write(path, content)
-    with pytest.raises(UserError, match=f"^{path}: {reason}"):
-        collection.read(tmp_path)
+def test_a_file_under_a_label_that_was_not_kept(content: bytes, reason: str) -> None:
+    files.write(OWN / "7/mine.png", content)
+    with pytest.raises(UserError, match=f"^own/7/mine.png: {reason}"):
+        collection.read(OWN, LABELS)
 
 
-def test_kept_images_join_the_training_images_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arrays = {
-        "x_train": np.zeros((4, 28, 28), np.uint8),
-        "y_train": np.arange(4, dtype=np.uint8),
-        "x_test": np.ones((2, 28, 28), np.uint8),
-        "y_test": np.arange(2, dtype=np.uint8),
-    }
-    files.write(paths.raw("tiny"), files.array_bytes(arrays))
-    collection.keep(image(200), 9, Path("own"))
-    digits, count = collection.added(Path("own"), "tiny")
-    assert count == 1
-    assert digits.y_train.tolist() == [0, 1, 2, 3, 9]
-    np.testing.assert_array_equal(digits.x_train[:4], arrays["x_train"])
-    np.testing.assert_array_equal(digits.x_train[4], image(200))
-    tiny = datasets.read("tiny")
-    np.testing.assert_array_equal(digits.x_test, tiny.x_test)
-    np.testing.assert_array_equal(digits.y_test, tiny.y_test)
+def test_kept_images_join_the_training_images_alone() -> None:
+    x, y = np.zeros((4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8)
+    files.write(paths.raw("tiny"), dataset.content(data.RawData(x, y, x[:2] + 1, y[:2], LABELS)))
+    collection.keep(image(200), "Ankle boot", OWN)
+    raw, count = collection.added(OWN, "tiny")
+    assert (count, raw.y_train.tolist(), raw.names) == (1, [0, 1, 2, 3, 1], LABELS)
+    np.testing.assert_array_equal(raw.x_train, [*x, image(200)])
+    np.testing.assert_array_equal(raw.x_test, x[:2] + 1)
+    assert raw.y_test.tolist() == [0, 1]
 
 
-def test_images_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names = datasets.Digits._fields
-    arrays = {name: np.zeros((2, 8, 8)[: 3 if name[0] == "x" else 1], np.uint8) for name in names}
-    files.write(paths.raw("eight"), files.array_bytes(arrays))
+def test_images_of_another_size() -> None:
+    x, y = np.zeros((2, 8, 8), np.uint8), np.zeros(2, np.uint8)
+    files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
     with pytest.raises(UserError, match=r"eight\.npz: its images have 8x8 pixels"):
-        collection.added(Path("own"), "eight")
+        collection.added(OWN, "eight")
 
 
 @pytest.mark.parametrize("name", ["tracked", "present", "a/b", "../mnist", "", "a b", "a.npz"])
-def test_names_that_a_new_data_set_cannot_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_names_that_a_new_data_set_cannot_have(name: str) -> None:
     files.write(Path("data/raw/present.npz"), b"")
     files.write(Path("data/raw/tracked.npz.dvc"), b"")
     collection.check_name("mnist_own-2")
@@ -109,14 +99,13 @@ def test_names_that_a_new_data_set_cannot_have(
 
 
 def test_a_report_names_what_is_confused_most_often_first() -> None:
-    labels = np.array([4, 4, 4, 1, 7], np.uint8)
-    digits = np.array([9, 9, 4, 7, 7])
-    perfect = np.eye(10)[labels]
-    assert score.report({"linear": np.eye(10)[digits], "hidden": perfect}, labels).splitlines() == [
+    labels, read = np.array([1, 1, 1, 0, 3], np.uint8), [2, 2, 1, 3, 3]
+    models = {"linear": np.eye(4)[read], "third": np.eye(4)[labels]}
+    assert score.report(models, labels, LABELS).splitlines() == [
         "linear: accuracy 0.400 (2 of 5), 95% interval 0.118 to 0.769",
-        "  4 read as 9: 2",
-        "  1 read as 7: 1",
-        "hidden: accuracy 1.000 (5 of 5), 95% interval 0.566 to 1.000",
+        "  Ankle boot read as 100%: 2",
+        "  T-shirt/top read as 7: 1",
+        "third: accuracy 1.000 (5 of 5), 95% interval 0.566 to 1.000",
     ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
-from digits import datasets
+from digits import data
 from digits.errors import UserError
 from handwriting import preprocess
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
@@ -66,7 +66,7 @@ def test_mnist_comes_out_nearly_as_it_is() -> None:
     """The edge of a digit that MNIST draws in faint gray is not taken for ink here."""
     differences = [
         difference(digit(Image.fromarray(image)), image)
-        for image in datasets.read("mnist").x_test[:50]
+        for image in data.read_raw("mnist").x_test[:50]
     ]
     assert np.mean(differences) < 7
 
@@ -170,6 +170,12 @@ def test_every_kind_of_picture_is_read_the_same(content: bytes) -> None:
     assert difference(preprocess.digit(content, "picture"), SEVEN_28) <= TOLERANCE
 
 
+def test_a_heic_picture_is_read() -> None:
+    pytest.importorskip("pillow_heif", reason="make setup EXTRAS=heic")
+    image = LINE.convert("RGB")
+    assert difference(digit(image, "HEIF", quality=80), SEVEN_28) <= TOLERANCE
+
+
 def header_of_a_bomb(side: int) -> bytes:
     """A PNG file that says it has side x side pixels, and ends after its first compressed byte."""
 
@@ -262,10 +268,9 @@ def test_what_is_refused(content: bytes, reason: str) -> None:
 
 def test_a_row_of_digits_is_read_from_left_to_right() -> None:
     images = preprocess.digits(file_bytes(side_by_side()), "picture")
-    assert [difference(images[n], digit(drawn(of))) <= TOLERANCE for n, of in enumerate(ROW)] == [
-        True,
-        True,
-    ]
+    assert len(images) == len(ROW)
+    for image, points in zip(images, ROW, strict=True):
+        assert difference(image, digit(drawn(points))) <= TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["rules", "box", "underline", "bar", "desk"])
