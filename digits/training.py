@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from digits import data, formats, params, paths, runtime, stage
 from digits.data import Split
 from digits.errors import UserError
+from digits.text import wrapped
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +114,8 @@ def fit(
             raise UserError(f"{problem}; lower learning_rate in params.yaml")
         values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in logs)
         seconds, started = time.perf_counter() - started, time.perf_counter()
-        print(f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)", flush=True)
+        line = f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)"
+        print(*wrapped([line]), sep="\n", flush=True)
 
     history = trainer.fit(
         epochs.orders(len(train.labels), settings.batch_size, settings.seed, settings.epochs),

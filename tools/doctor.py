@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from types import ModuleType
 
 from digits.environment import require_packages
 
@@ -12,9 +13,14 @@ def main() -> None:
     # First, so that an incomplete environment gives a line and no traceback.
     require_packages()
     try:
+        from digits.stage import run_main
         from tools import checks
     except ImportError as error:
         sys.exit(f"error: {error.name} is missing; rm -f .venv/.setup && make setup")
+    run_main(lambda: report(checks))
+
+
+def report(checks: ModuleType) -> None:
     problems = False
     for verdict, name, text in checks.findings():
         problems |= verdict == checks.PROBLEM
