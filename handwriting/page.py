@@ -72,7 +72,10 @@ def listen() -> socket.socket:
 
 def server(app: Starlette) -> uvicorn.Server:
     """What serves the application, on the sockets that its `run` is given."""
-    config = uvicorn.Config(app, ws="none", log_level="error", limit_concurrency=20)
+    # Its own configuration of logging would close TensorFlow's handler, and standard error with it.
+    config = uvicorn.Config(
+        app, ws="none", log_level="error", log_config=None, limit_concurrency=20
+    )
     # Ctrl-C waits no longer for somebody who sends nothing more.
     config.timeout_graceful_shutdown = 1
     return uvicorn.Server(config)
