@@ -65,7 +65,7 @@ def test_draw_save_and_undo(page: Page) -> None:
     page.get_by_role("button", name="7", exact=True).press("Enter")
     expect(page.get_by_text("Saved: data/own/7/")).to_be_visible()
     page.get_by_role("button", name="Undo").press("Enter")
-    expect(page.get_by_text("Removed: data/own/7/")).to_be_visible()
+    expect(page.get_by_text("Removed.")).to_be_visible()
 
 
 def test_a_refusal_is_a_message_and_clear_starts_again(page: Page) -> None:
