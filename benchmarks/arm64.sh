@@ -4,26 +4,23 @@
 #     sh benchmarks/arm64.sh FOLDER [PROCESSOR...]
 #
 # PROCESSOR is cortex-a72 (Raspberry Pi 4), neoverse-n1 (AWS Graviton2), neoverse-v1 (AWS Graviton3,
-# with SVE) or apple-m1 (as under Linux); by default all of them. It needs Debian's packages
-# qemu-user and debian-archive-keyring, the environment of `make`, and 2.5 GB in FOLDER, which a
-# later run uses again. On two shared cores, a processor takes five minutes.
+# with SVE) or apple-m1 (as under Linux); by default all of them. It needs Debian 12 with
+# the package qemu-user, the environment of `make`, and 2.5 GB in FOLDER, which a later run uses again.
+# On two shared cores, a processor takes five minutes.
 set -eu
 repository=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1" && cd "$1" && folder=$PWD && shift
 python=3.11
 
 if ! [ -d root ]; then
-    # A package manager of its own, without sudo: an ARM64 machine where nothing is installed yet.
+    # This machine's sources, and a state of its own: an ARM64 machine where nothing is installed yet.
     mkdir -p apt/lists/partial apt/archives/partial
     : > apt/status
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-        "http://deb.debian.org/debian bookworm main" > apt/sources.list
     install="install --yes --download-only --no-install-recommends"
     for command in update "$install python$python libstdc++6"; do
         apt-get --quiet --quiet -o APT::Architecture=arm64 -o APT::Architectures::=arm64 \
             -o APT::Sandbox::User=root -o Dir::State="$folder/apt" -o Dir::Cache="$folder/apt" \
-            -o Dir::State::status="$folder/apt/status" -o Dir::Etc::sourceparts=- \
-            -o Dir::Etc::sourcelist="$folder/apt/sources.list" $command
+            -o Dir::State::status="$folder/apt/status" $command
     done
     for package in apt/archives/*.deb; do dpkg-deb --extract "$package" unpacked; done
     mkdir unpacked/proc && mv unpacked root
