@@ -163,13 +163,12 @@ def test_models_that_are_not_those_of_the_run(
     ],
 )
 def test_bad_input(
-    small_pipeline: Workspace, handwriting: Callable[..., Done], arguments: list[str], error: str
+    small: Workspace, handwriting: Callable[..., Done], arguments: list[str], error: str
 ) -> None:
     """What ends the command before TensorFlow starts."""
-    (small_pipeline.path / "empty").mkdir(exist_ok=True)
-    if not (small_pipeline.path / "loop").is_symlink():
-        (small_pipeline.path / "loop").symlink_to("loop")
-    done = handwriting(small_pipeline, *arguments)
+    (small.path / "empty").mkdir()
+    (small.path / "loop").symlink_to("loop")
+    done = handwriting(small, *arguments)
     assert (done.status, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {error}")
     assert len(done.stderr.splitlines()) == 1
