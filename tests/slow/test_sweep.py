@@ -48,7 +48,12 @@ def test_ctrl_c_ends_a_sweep_and_all_that_it_started(pushed: Workspace, tmp_path
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with pushed.start(*SWEEP, env={"TMPDIR": str(temporary)}) as head:
-        wait_until(lambda: any("stages.train_hidden" in line for line in commands_in(temporary)))
+        wait_until(
+            lambda: (
+                head.poll() is not None
+                or any("stages.train_hidden" in line for line in commands_in(temporary))
+            )
+        )
         # To the head and to the workers, as a terminal does.
         os.killpg(head.pid, signal.SIGINT)
         stderr = head.communicate()[1]
