@@ -1,6 +1,5 @@
-"""What a worker does. It is sent there by value, so it uses nothing else of this project."""
+"""The work of a worker. It is sent there by value, so it uses nothing else of this project."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,9 +12,6 @@ from pathlib import Path
 from distributed import Event, Worker, WorkerPlugin, get_worker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Runs a command, and passes a SIGTERM on to all that the command has started.
-SHELL = 'trap "trap - TERM; kill 0" TERM; "$@" & wait $!'
 
 
 class IgnoreSignals(WorkerPlugin):
@@ -49,23 +45,20 @@ def experiment(name: str, overrides: list[str], url: str, commit: str, stop: Eve
 
 
 def run(command: tuple[str, ...], folder: Path, stop: Event) -> None:
-    """Run a command. It ends once `stop` is set and, on Linux, if the worker dies.
+    """Run a command. It ends once `stop` is set, with all that it has started.
 
     Raises RuntimeError with the last lines that it printed unless it exits with status 0.
     """
     # The stages call `python`, which has to be this worker's.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # Loaded before the fork: after it, another thread may hold the lock of the loader for ever.
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            ("sh", "-c", SHELL, "sh", *command),
+            command,
             cwd=folder,
             env=os.environ | {"PATH": path},
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=prctl and (lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)),
         )
         while process.poll() is None:
             if stop.is_set():
