@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -36,7 +38,7 @@ REPETITIONS = 3
 
 
 class Usage(NamedTuple):
-    """What a command took: the memory is the peak of its largest process."""
+    """The costs of a command: the memory is the peak of its largest process."""
 
     seconds: float
     cpu_seconds: float
@@ -91,14 +93,24 @@ def processes(folder: Path, commands: Mapping[str, str]) -> Iterator[list[str]]:
 
 def growth(folder: Path) -> Iterator[list[str]]:
     """One epoch of training, and evaluating, with ever more training images."""
-    params, train = folder / paths.PARAMS, folder / paths.prepared("train")
+    params, once = folder / paths.PARAMS, folder / "once.npz"
     params.write_text(params.read_text().replace("epochs: 5", "epochs: 1"))
-    arrays = formats.parse_arrays(train.read_bytes(), "train", ("images", "labels"))
+    shutil.copy(folder / paths.prepared("train"), once)
     for times in GROWTH:
-        repeated = ((name, np.concatenate([array] * times)) for name, array in arrays.items())
-        train.write_bytes(formats.array_bytes(dict(repeated)))
+        # In a process of its own: the memory of this one would count as its children's.
+        arguments = (once, folder / paths.prepared("train"), times)
+        process = multiprocessing.get_context("spawn").Process(target=repeat, args=arguments)
+        process.start()
+        process.join()
         usages = [run(folder, f"python -m stages.{name}") for name in STAGES[1:]]
         yield [f"{times} x", *(f"{used.seconds:.1f} s, {used.megabytes:.0f} MB" for used in usages)]
+
+
+def repeat(source: Path, target: Path, times: int) -> None:
+    """Write a split that has the images of another one several times."""
+    arrays = formats.parse_arrays(source.read_bytes(), str(source), ("images", "labels"))
+    repeated = {name: np.concatenate([array] * times) for name, array in arrays.items()}
+    target.write_bytes(formats.array_bytes(repeated))
 
 
 def machine() -> str:

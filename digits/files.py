@@ -1,4 +1,4 @@
-"""Reading and writing files whole. Plumbing: nothing here decides what a stage writes."""
+"""Reading and writing files whole. Plumbing: nothing here changes an output."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ def read(path: Path) -> bytes:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     content = path.read_bytes()
-    inputs.setdefault(path, _hash(content))
+    inputs.setdefault(path, hashlib.sha256(content).digest())
     return content
 
 
 def changed() -> list[str]:
-    """The files among `inputs` whose content is no longer what was read."""
+    """The files among `inputs` whose content has changed since it was read."""
     return [
-        str(path)
-        for path, found in inputs.items()
-        if not path.is_file() or _hash(path.read_bytes()) != found
+        str(path) for path, found in inputs.items() if not path.is_file() or _hash(path) != found
     ]
 
 
-def _hash(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
+def _hash(path: Path) -> bytes:
+    # A part at a time, since memory may be full of images.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def write(path: Path, content: bytes) -> None:
