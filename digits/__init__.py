@@ -1,1 +1,1 @@
-"""The library: what the stages, the tools and the rest of this repository share."""
+"""The library of the stages, the tools and the rest of this repository."""

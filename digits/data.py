@@ -79,7 +79,7 @@ def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
 
 
 def doubts(data: RawData) -> Iterator[str]:
-    """Sentences on what is unusual in a data set, and probably a mistake."""
+    """Warnings of probable mistakes in a data set."""
     largest = int(data.x_train.max())
     if largest < 128:
         yield f"the largest value in x_train is {largest}; pixels go from 0 to 255"

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can fix: the message says where, what is wrong and what to do."""
+    """A mistake that the user can fix: the message has the place, the problem and the remedy."""
 
 
 def first_line(error: BaseException) -> str:

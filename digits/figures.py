@@ -15,7 +15,7 @@ from digits import data, metrics
 from digits.data import DataSet
 from digits.metrics import Predictions
 
-# What is wrong is marked by shape as well as color; the colors are Okabe and Ito's, which
+# Mistakes are marked by shape as well as color; the colors are Okabe and Ito's, which
 # color-blind people can tell apart.
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
 # Of the models, in their order.
@@ -202,7 +202,7 @@ for file in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
 
 
 def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
-    """What `draw` draws on a figure of that many inches."""
+    """A figure of that many inches, drawn by `draw`."""
     content = io.BytesIO()
     # Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has
     # configured, and no date or version in the file.

@@ -84,7 +84,7 @@ def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
     # XLA's own convolution gives other bits with another number of threads, and is slower.
     rows, columns = layer.kernel_size
     if layer.padding == "same":
-        # As TensorFlow pads for strides of 1: what is left over goes below and to the right.
+        # As TensorFlow pads for strides of 1: the remainder goes below and to the right.
         margins = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
         images = tf.pad(images, [[0, 0], *margins, [0, 0]])
     height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# What keras.saving calls for a path, which is all it takes.
+# keras.saving calls it, and takes nothing but paths itself.
 from keras.src.saving import saving_lib
 
 from digits import layers

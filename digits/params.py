@@ -11,7 +11,7 @@ from digits.errors import UserError
 
 
 class Group(BaseModel):
-    """A group of parameters: what it may hold."""
+    """A group of parameters and their allowed values."""
 
     # strict: "5", 5.0 and true are not the integer 5.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -45,7 +45,7 @@ def load(name: str, group: type[G]) -> G:
 
 
 def changed() -> list[str]:
-    """The groups among `loaded` whose values in params.yaml are no longer the same."""
+    """The groups among `loaded` that have changed in params.yaml since."""
     now = read()
     return [f"{paths.PARAMS}: {name}" for name, found in loaded.items() if now.get(name) != found]
 
@@ -59,7 +59,7 @@ def read() -> dict[str, Any]:
         # The parser and the YAML version (1.2) of DVC itself; it refuses repeated keys.
         values = YAML(typ="safe", pure=True).load(content.decode())
     except Exception as error:
-        # Besides YAMLError, ruamel.yaml lets through what int() and deep nesting raise.
+        # Besides YAMLError, ruamel.yaml lets through exceptions of int() and of deep nesting.
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         message = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
@@ -73,7 +73,7 @@ def check(name: str, group: type[G], values: dict[str, Any], source: str = str(p
     """The group `name` among the `values` of all groups, checked.
 
     Raises UserError with a line for each problem: `source` (by default params.yaml), the key, its
-    value and what is allowed.
+    value and the allowed values.
     """
     if name not in values:
         raise UserError(f"{source}: the group {name} is missing")

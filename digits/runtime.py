@@ -14,13 +14,13 @@ from pydantic import Field
 
 from digits import params
 
-# Variables of these families change what TensorFlow, XLA and Keras compute, or what is drawn.
+# Variables of these families change the results of TensorFlow, XLA and Keras, or the figures.
 FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
 # Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 MACHINE = platform.machine().replace("aarch64", "arm64")
-# What keeps the code that XLA generates independent of the host. AVX has no fused multiply-add;
-# ARM64 has, and LLVM chooses by the processor's timing what it fuses, unless told not to.
+# These keep the code that XLA generates independent of the host. AVX has no fused multiply-add;
+# ARM64 has, and LLVM fuses operations depending on the processor's timing, unless told not to.
 CODE_FLAGS = {
     "x86_64": "--xla_cpu_max_isa=AVX",
     "arm64": "--xla_cpu_max_isa=NEON --xla_backend_extra_options=-aarch64-enable-mcr=false",
@@ -47,7 +47,7 @@ class Settings(params.Group):
 def start(portable: bool) -> bool:
     """Make the settings and import TensorFlow, without its messages to developers.
 
-    With `portable`, what XLA compiles yields the same bits on every x86-64 Linux machine whose
+    With `portable`, code compiled by XLA yields the same bits on every x86-64 Linux machine whose
     processor has AVX2 and FMA, and no GPU is used; elsewhere one line warns that they will differ.
     Returns whether the portable settings apply. Raises RuntimeError if TensorFlow has been imported
     already, with other settings.
@@ -77,7 +77,7 @@ def start(portable: bool) -> bool:
             del os.environ[name]
     os.environ.update(settings)
     absent = dict.fromkeys(UNUSED - sys.modules.keys())
-    # Never search what is imported for garbage: that costs a second per process.
+    # Never search imported objects for garbage: that costs a second per process.
     gc.disable()
     with _without_native_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -122,7 +122,7 @@ def _threads() -> int:
 
 @contextmanager
 def _without_native_messages() -> Iterator[None]:
-    """Discard what native code writes to standard error."""
+    """Discard the messages of native code on standard error."""
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

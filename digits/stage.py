@@ -1,4 +1,4 @@
-"""How a command starts and ends. Plumbing: nothing here decides what a stage writes."""
+"""How a command starts and ends. Plumbing: nothing here changes an output."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from digits.text import printable
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = Path("dvc.yaml")
-# Modules that cannot change what a stage writes, so that no stage depends on them.
+# Modules that cannot change the outputs of a stage, so that no stage depends on them.
 PLUMBING = {"stages/__init__.py"} | {
     f"digits/{name}.py"
     for name in ("__init__", "environment", "errors", "files", "params", "paths", "stage", "text")
 }
-# What a stage returns: the content of each file that it writes.
+# The result of a stage: the content of each file that it writes.
 Outputs = dict[Path, bytes]
 
 
@@ -35,7 +35,7 @@ def run_main(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has seen enough.
+        # The reader of the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror or error}")
@@ -49,8 +49,8 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 
     def run() -> None:
         outputs = main()
-        # DVC hashes code, parameters and data after a stage has run, and hashes only what dvc.yaml
-        # names. So that dvc.lock never tells a lie, what was used must be there still, and named.
+        # DVC hashes code, parameters and data after a stage has run, and only those that dvc.yaml
+        # names. dvc.lock is true only if all that was used is named, and has not changed.
         changed = ", ".join([*params.changed(), *files.changed(), *_changed_modules()])
         if changed:
             why = "changed during the run, so nothing was written; run it again"
@@ -62,7 +62,7 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 
 
 def check_declared(outputs: Iterable[Path]) -> None:
-    """Raise UserError if dvc.yaml lacks an output, or what this stage has used so far.
+    """Raise UserError if dvc.yaml lacks an output, or an input that this stage has used so far.
 
     The message has each line to add. A stage that is not in dvc.yaml can be tried out by hand.
     """

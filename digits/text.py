@@ -37,7 +37,7 @@ def columns() -> int:
 
 
 def wrapped(paragraphs: Iterable[str]) -> list[str]:
-    """Lines that fit; what continues a paragraph is indented further than it."""
+    """Lines that fit; the continuation of a paragraph is indented further than it."""
     lines = []
     for paragraph in paragraphs:
         indent = " " * (len(paragraph) - len(paragraph.lstrip()) + 2)

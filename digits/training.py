@@ -1,4 +1,4 @@
-"""From a model's layers to the trained model: what all training stages share."""
+"""From a model's layers to the trained model, for all training stages."""
 
 import math
 import sys
@@ -32,7 +32,10 @@ S = TypeVar("S", bound=Settings)
 def train(
     name: str, settings_class: type[S], build: Callable[[int, int, S], "keras.Sequential"]
 ) -> stage.Outputs:
-    """The outputs of the stage train_`name`: what `build(pixels, labels, settings)` trained."""
+    """Build a model, train it, and return the outputs of the stage train_`name`.
+
+    `build` takes the number of pixels and of labels, and the settings.
+    """
     settings = params.load(f"train_{name}", settings_class)
     wanted = params.load("runtime", runtime.Settings).portable
     dataset, splits = data.read(("train", "validation"))
@@ -45,7 +48,7 @@ def train(
 
     # Layers without a name get the same one, whatever ran before in this process.
     keras.utils.clear_session()
-    # For whatever layer draws random numbers without a seed of its own.
+    # For layers that draw random numbers without a seed of their own.
     keras.utils.set_random_seed(settings.seed)
     model = build(splits["train"].images.shape[1], len(dataset.labels), settings)
     stage.check_declared((paths.model(name), paths.history(name)))
@@ -87,7 +90,7 @@ def fit(
     portable: bool,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> dict[str, list[Any]]:
-    """Train `model` in place; `portable` is what `runtime.start` returned.
+    """Train `model` in place; `portable` is the result of `runtime.start`.
 
     Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
     the val_ columns hold None. Raises UserError if training diverges.

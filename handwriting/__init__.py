@@ -1,4 +1,4 @@
-"""Recognize digits of your own, and turn what the models get wrong into data."""
+"""Recognize digits of your own, and turn the models' mistakes into data."""
 
 from digits.environment import require_packages
 

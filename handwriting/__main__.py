@@ -59,12 +59,12 @@ def recognize_pictures(arguments: list[str]) -> None:
     parser.add_argument("--digits", action="store_true", help="read rows of digits, such as 2026")
     parser.add_argument("--json", action="store_true", help="print a JSON object per picture")
     parser.add_argument(
-        "--save", type=Path, metavar="FOLDER", help="write what the models see, as PNG files"
+        "--save", type=Path, metavar="FOLDER", help="write the models' input as PNG files"
     )
     parser.add_argument("--rev", default=WORKSPACE, help=REV_HELP)
     parser.add_argument("--label", metavar="LABEL", help="the label of all pictures")
     parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="store what the models see under its --label"
+        "--keep", type=Path, metavar="FOLDER", help="store the models' input under its --label"
     )
     options = parser.parse_args(arguments)
     if (options.label is None) != (options.keep is None):
@@ -197,7 +197,7 @@ def _read(find: Callable[[bytes, str], np.ndarray], path: Path) -> np.ndarray | 
 
 
 def _check_apart(save: Path, pictures: list[Path]) -> None:
-    """Raise UserError if what is saved could overwrite pictures, or be taken for some."""
+    """Raise UserError if saved images could overwrite pictures, or be taken for some."""
     try:
         target = save.resolve(strict=save.is_symlink())
     except (OSError, RuntimeError):

@@ -14,7 +14,7 @@ PAPER_SIDE = 48
 # noise.
 MIN_CONTRAST = 20
 MIN_CONTRAST_TO_NOISE = 2
-# The least share of a picture's edge that is paper, unless it is cut out closely.
+# The least share of a picture's edge that is paper, unless it is cropped closely.
 MOSTLY_PAPER = 0.9
 # Of normally distributed noise, the standard deviation by the median absolute deviation.
 STD_BY_MAD = 1.4826
@@ -50,7 +50,7 @@ def find(brightness: np.ndarray) -> np.ndarray | None:
     """How much darker or lighter than paper each pixel of ink is: float32 (height, width).
 
     Takes brightness, float32 (height, width) in 0..255. The result is 0 where there is paper, desk,
-    a rule, a frame or a bar. It may be cut out around the ink, and turned by some degrees, so that
+    a rule, a frame or a bar. It may be cropped to the ink, and turned by some degrees, so that
     rules are level. None if nothing is written there.
     """
     contrast = _contrast(brightness)
@@ -63,7 +63,7 @@ def find(brightness: np.ndarray) -> np.ndarray | None:
         contrast = contrast[around]
     angle = _tilt(contrast)
     turned = _turned(contrast, angle)
-    # In a blurred picture, what is pale joins pieces.
+    # In a blurred picture, pale pixels join pieces.
     found = turned
     for least in (0, strength(turned) / 2):
         found = _without(found, _is_frame, least)
@@ -85,14 +85,14 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
     sheet = _sheet(dark)
     if sheet is not None:
         on_sheet = _stronger(_paper(smooth, sheet) - smooth, least, sheet)
-        # What looks like an empty sheet is a thick stroke.
+        # A sheet without ink is a thick stroke.
         if on_sheet.any():
             return on_sheet
     return _stronger(dark, least)
 
 
 def _stronger(dark: np.ndarray, least: float, where: np.ndarray | bool = True) -> np.ndarray:
-    """Dark ink or light ink, whichever there is more of: its contrast where it is over `least`."""
+    """The contrast of dark ink, or of light ink if there is more, where it is over `least`."""
     sides = [np.where(where & (side > least), side, 0) for side in (dark, -dark)]
     return max(sides, key=np.sum)
 
@@ -100,7 +100,7 @@ def _stronger(dark: np.ndarray, least: float, where: np.ndarray | bool = True) -
 def _sheet(dark: np.ndarray) -> np.ndarray | None:
     """Where the sheet of paper is that lies on a desk, bool (height, width), if there is one.
 
-    Takes what the picture is darker than its edge would be, float32 (height, width).
+    Takes by how much each pixel is darker than the picture's edge, float32 (height, width).
     """
     small = _small(dark)
     pieces, _ = ndimage.label(np.abs(small) > MIN_CONTRAST)
@@ -125,7 +125,7 @@ def _small(values: np.ndarray) -> np.ndarray:
 
 
 def _rectangle(mask: np.ndarray) -> float:
-    """The area of the smallest rectangle, turned by up to 20 degrees, around what is true."""
+    """The area of the smallest rectangle, turned by up to 20 degrees, around the true pixels."""
     y, x = np.nonzero(mask)
     turns = np.radians(np.arange(-20, 21, 2))[:, np.newaxis]
     across, down = x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns)
@@ -136,9 +136,9 @@ def _paper(brightness: np.ndarray, sheet: np.ndarray) -> np.ndarray:
     """The brightness of the paper if there were no ink: float32 (height, width).
 
     It is a quadratic surface, since light changes slowly: fitted to the edge of the picture, or to
-    a sheet in it, then to whatever is close to the surface. In a picture that is cut out closely,
-    ink covers much of the edge; then the fit also starts from what is as bright as most of the
-    edge, and the better one counts.
+    a sheet in it, then to all pixels close to the surface. In a closely cropped picture, ink
+    covers much of the edge; then the fit also starts from the pixels that are as bright as most of
+    the edge, and the better one counts.
     """
     values = _small(brightness)
     y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in values.shape), indexing="ij")
@@ -223,7 +223,7 @@ def _rules(mask: np.ndarray, page: np.ndarray, width: int) -> np.ndarray:
     across = page.sum(axis=1)
     rows = (near.sum(axis=1) >= MIN_RULE * across) & (across >= MIN_ACROSS * page.shape[1])
     lines = near & rows[:, np.newaxis]
-    # What is wider is no line, nor is its edge.
+    # A wider stripe is no line, nor is its edge.
     inside = ndimage.minimum_filter1d(lines.view(np.uint8), width | 1, 0, mode="constant")
     rules: np.ndarray = (
         mask & lines & ~ndimage.maximum_filter1d(inside, 2 * width | 1, 0).astype(bool)
@@ -272,7 +272,7 @@ def strength(contrast: np.ndarray) -> float:
 
 
 def box(mask: np.ndarray) -> Box:
-    """The rows and columns of the rectangle around what is true, of which there is some."""
+    """The rows and columns of the rectangle around the true pixels, at least one."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
@@ -293,7 +293,7 @@ def _is_bar(box: Box, other: Box) -> bool:
 
 
 def _is_frame(box: Box, other: Box) -> bool:
-    """Whether the other piece is inside the first, and large enough to be what it frames."""
+    """Whether the other piece is inside the first, and large enough for its frame."""
     inside = box != other and all(
         a.start <= b.start and b.stop <= a.stop for a, b in zip(box, other, strict=True)
     )

@@ -1,7 +1,7 @@
-"""The page of `make try`: draw or load a digit, see what the models say, save it with its label.
+"""The page of `make try`: draw or load a digit, see the answers, save it with its label.
 
 It answers browsers on this machine that have opened it, and no other website's requests. A request
-holds a picture and perhaps a label, never a path; nothing is stored but what is saved.
+holds a picture and perhaps a label, never a path; only saved images are stored.
 """
 
 import asyncio
@@ -67,11 +67,11 @@ def listen() -> socket.socket:
     for port in PORTS:
         with suppress(OSError):
             return socket.create_server((LOOPBACK[0], port))
-    raise UserError(f"ports {PORTS.start} to {PORTS.stop - 1} are taken; end what uses one of them")
+    raise UserError(f"ports {PORTS.start} to {PORTS.stop - 1} are taken; free one of them")
 
 
 def server(app: Starlette) -> uvicorn.Server:
-    """What serves the application, on the sockets that its `run` is given."""
+    """The server of the application; its `run` takes the sockets to listen on."""
     # Its own configuration of logging would close TensorFlow's handler, and standard error with it.
     config = uvicorn.Config(
         app, ws="none", log_level="error", log_config=None, limit_concurrency=20
@@ -82,10 +82,11 @@ def server(app: Starlette) -> uvicorn.Server:
 
 
 def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
-    """The files in static/, and what they ask for.
+    """The files in static/, and the requests that they send.
 
-    POST /recognize answers what the models see in a picture and what they say. POST /keep?label=7
-    stores what they see, and answers where, and its label before; DELETE /keep removes it.
+    POST /recognize answers with the image that the models see in a picture, and their predictions.
+    POST /keep?label=7 stores that image, and answers with its path and its label before; DELETE
+    /keep removes it.
     """
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
@@ -124,7 +125,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
 
 
 async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
-    """Refuse what another website asks for, and what was meant for another port."""
+    """Refuse requests from other websites, and those meant for another port."""
     page, port = f"http://{request.headers.get('host')}", request.scope["server"][1]
     if page.endswith(f":{port}") and request.headers.get("origin", page) == page:
         response = await answer(request)

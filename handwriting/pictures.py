@@ -19,7 +19,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")
 SUFFIXES = (
     (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 )  # fmt: skip
-HEIC = "a HEIC picture: make setup EXTRAS=heic installs what reads it; or save it as JPEG"
+HEIC = "a HEIC picture: make setup EXTRAS=heic adds support; or save it as JPEG"
 MAX_BYTES = 100 * 10**6
 MAX_PIXELS = 50 * 10**6
 # Of a progressive JPEG. One has about ten; each takes as long to decode as a whole picture.
@@ -44,7 +44,7 @@ def brightness(content: bytes, side: int) -> np.ndarray:
     if image.mode == "RGBA":
         pixels = np.asarray(image)
         visible = pixels[pixels[..., 3] > 127, :3]
-        # What is only light was drawn for a dark background.
+        # Light ink alone was drawn for a dark background.
         background = "black" if visible.size and visible.min() > 127 else "white"
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
         image = image.convert("RGB")
@@ -53,7 +53,7 @@ def brightness(content: bytes, side: int) -> np.ndarray:
     channel = image.getchannel(int(contrast.argmax()))
     channel.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
     channel = Image.fromarray(np.asarray(channel, np.float32))
-    # In a small picture, what smooths noise would blur strokes.
+    # In a small picture, smoothing the noise would blur strokes.
     times = max(1, 3 * side // 4 // max(channel.size))
     large = channel.resize(
         (times * channel.width, times * channel.height), Image.Resampling.BICUBIC

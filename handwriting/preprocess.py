@@ -19,7 +19,7 @@ STROKES_SIDE = 80
 # digit, and smaller ones are specks.
 MAX_GAP = 0.2
 MIN_PIECE = 0.08
-# As a share of the height of the largest part: what is less high is dirt.
+# As a share of the height of the largest part: lower parts are dirt.
 MAX_DIRT = 0.35
 # The least share of all ink that the digits have.
 MIN_INK = 0.8
@@ -39,7 +39,7 @@ MAX_PIECES = 3
 EIGHT = np.ones((3, 3))
 NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
 LINES = "lines, but no digit; write one on them"
-SEVERAL = "more than one digit; cut out one, or read a row of them with --digits"
+SEVERAL = "more than one digit; crop to one, or read a row of them with --digits"
 
 
 def digit(content: bytes, source: str) -> np.ndarray:

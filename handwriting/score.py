@@ -11,7 +11,7 @@ from digits import metrics
 def report(
     probabilities: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str]
 ) -> str:
-    """For each model its accuracy on n > 0 images, and what it confuses with what.
+    """For each model its accuracy on n > 0 images, and the labels that it confuses.
 
     Takes each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
     """

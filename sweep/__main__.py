@@ -25,7 +25,7 @@ except ModuleNotFoundError as missing:
 
 
 def main() -> None:
-    """Run what is not done yet, fetch the metrics, show them. Raises UserError if any failed."""
+    """Run the missing experiments, fetch the metrics, show them. Raises UserError if any failed."""
     parser = argparse.ArgumentParser(prog="python -m sweep", description=__doc__)
     parser.add_argument(
         "-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run"
@@ -80,7 +80,7 @@ def connect(scheduler: str | None, workers: int) -> Client:
     client = Client(
         n_workers=workers,
         threads_per_worker=1,
-        # Whoever can connect can run code: ask for a certificate, made for this cluster alone.
+        # Any client that connects can run code: ask for a certificate, made for this cluster alone.
         security=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,

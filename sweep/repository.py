@@ -1,4 +1,4 @@
-"""What workers need to know of this repository, and the checks that they can get it."""
+"""The repository and the commit that workers clone, and checks that they can."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ def finished(remote: str, commit: str) -> set[str]:
 
 
 def run(*command: str) -> str:
-    """What a command prints. Raises UserError with all that it says where it fails."""
+    """The output of a command. Raises UserError with its messages if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command[:2])}: {redact(done.stderr.strip())}")

@@ -56,7 +56,7 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of whoever runs the tests but the programs; no network but this machine."""
+        """The programs of this user and nothing else; no network but this machine."""
         self.home.mkdir(exist_ok=True)
         return {
             "HOME": str(self.home),
@@ -150,7 +150,7 @@ class Workspace:
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
     def clone(self, path: Path) -> "Workspace":
-        """What Git has of it, in a new folder: no cache, no data, no models."""
+        """A clone in a new folder: no cache, no data, no models."""
         self.run("git", "clone", "--quiet", self.path, path)
         return Workspace(path)
 
@@ -183,7 +183,7 @@ def tensorflow_started() -> None:
 
 
 def committed(name: str) -> bytes:
-    """A file as Git has it, whatever a run in this checkout has made of it since."""
+    """A file as Git has it, which a run in this checkout may have changed since."""
     return subprocess.run(
         ["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, check=True
     ).stdout
@@ -202,7 +202,7 @@ def cut_from_mnist(start: int = 0) -> bytes:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
     """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed.
 
-    What a run changes (parameters, lock, metrics) is taken as it was committed last.
+    Parameters, lock and metrics, which a run changes, are taken as committed.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -219,7 +219,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
             target.parent.mkdir(parents=True, exist_ok=True)
             if name.startswith(("params.yaml", "dvc.lock", "metrics/")):
                 target.write_bytes(committed(name))
-            # What was deleted is still listed.
+            # Deleted files are still listed.
             elif (ROOT / name).is_file():
                 shutil.copy2(ROOT / name, target)
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
@@ -265,7 +265,7 @@ def small_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspa
         workspace.dvc("add", "--quiet", "data/raw/small.npz")
         workspace.set_params(**SMALL)
         done = workspace.dvc("repro", env=COUNT_LINES)
-        # What it printed, for the tests: outside the repository.
+        # Its output, for the tests: outside the repository.
         (workspace.path.parent / "stdout").write_text(done.stdout)
         (workspace.path.parent / "stderr").write_text(done.stderr)
         workspace.commit("Train on the small data set")

@@ -1,4 +1,4 @@
-"""Pictures drawn at random: digits on lined paper, in boxes, on a desk; and what is no digit."""
+"""Pictures drawn at random: digits on lined paper, in boxes, on a desk; and other things."""
 
 import string
 from collections.abc import Callable

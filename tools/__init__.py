@@ -1,1 +1,1 @@
-"""What the Makefile runs besides the pipeline itself."""
+"""The tools that the Makefile runs besides the pipeline."""

@@ -46,7 +46,7 @@ def findings() -> Iterator[Finding]:
             yield OK, "pipeline", f"changed since the last run: {changed}"
             yield _remote(repo)
     except Exception as error:
-        # Whatever DVC raises for an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
+        # DVC raises many kinds: an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
         yield PROBLEM, "pipeline", f"{first_line(error)}; for more: dvc status"
 
 
@@ -153,7 +153,7 @@ def _remote(repo: Repo) -> Finding:
         fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
         fs.remove(probe)
     except Exception as error:
-        # Whatever a file system or a server raises.
+        # Each file system and server raises other kinds.
         text = redact(" ".join(str(error).split())) or f"cannot be written ({type(error).__name__})"
         return NOTE, "remote", f"{name}: {text}; {hint}; dvc repro works without it"
     finally:

@@ -202,7 +202,7 @@ def label(revision: Revision) -> str:
 
 
 def origin(revision: Revision) -> str:
-    """The revision's commit and date, and what has changed since its run."""
+    """The revision's commit and date, and the changes since its run."""
     text = f"{revision.commit[:7]}, {revision.date:%Y-%m-%d %H:%M}"
     if revision.name == WORKSPACE:
         text = f"based on {revision.commit[:7]}"

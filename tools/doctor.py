@@ -1,4 +1,4 @@
-"""`make doctor`: what the pipeline needs, a line each. Exits with 1 if there is a PROBLEM."""
+"""`make doctor`: a line for each need of the pipeline. Exits with 1 if there is a PROBLEM."""
 
 import sys
 import textwrap

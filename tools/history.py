@@ -1,6 +1,6 @@
 """Revisions (a branch, tag, commit, experiment or the workspace): their files, and all models.
 
-What made a model is read from dvc.lock, since params.yaml may have been changed after the run.
+The inputs of a model are read from dvc.lock, since params.yaml may have been changed after the run.
 """
 
 import functools
@@ -28,9 +28,8 @@ from digits.text import printable, redact
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
 SEED = "seed"
-# What Git prints is parsed here, so it must not depend on the user's settings.
+# Git's output is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
-OTHER = "not run yet, or older than this pipeline or the project's folder"
 T = TypeVar("T")
 
 
@@ -62,7 +61,7 @@ class Stage(BaseModel):
 
 
 class Lock(BaseModel):
-    """dvc.lock: what the files of a revision were made from. Each path has an MD5."""
+    """dvc.lock: the inputs and outputs of each stage. Each path has an MD5."""
 
     stages: dict[str, Stage]
 
@@ -105,7 +104,7 @@ METRICS = TypeAdapter(dict[str, dict[str, FiniteFloat]]).validate_json
 
 
 class Settings(NamedTuple):
-    """What makes a model, except the seeds: models of equal settings differ by chance alone."""
+    """All that makes a model, except the seeds: models of equal settings differ by chance alone."""
 
     model: str
     data: tuple[tuple[str, str], ...]  # the parameters of prepare, and an MD5 of the raw data
@@ -175,7 +174,9 @@ def lock(revision: Revision) -> Lock:
     else:
         content = blobs([(revision.commit, LOCK)])[0]
     if not content:
-        raise AbsentError(f"{revision.name}: has no {LOCK}; {OTHER}")
+        raise AbsentError(
+            f"{revision.name}: has no {LOCK}: it was not run, or the project was elsewhere"
+        )
     return parse_lock(content, revision.name)
 
 
@@ -219,7 +220,7 @@ def read(revision: Revision, path: Path) -> bytes:
     name = f"{folder}{path}"
     try:
         md5 = listed or tree.info(name).get("dvc_info", {}).get("md5")
-        # DVC's `cache=True` would keep what is damaged in the remote.
+        # DVC's `cache=True` would keep a damaged file of the remote.
         with tree.open(name, "rb") as file:
             content: bytes = file.read()
     except Exception as error:
@@ -279,7 +280,7 @@ def dataset(revision: Revision) -> DataSet:
 
 
 def in_workspace(lock: Lock) -> dict[str, Any]:
-    """What `lock.made_from` would be after a run in the workspace as it is now.
+    """`lock.made_from` as it would be after a run in the workspace as it is now.
 
     Data that are not here count as unchanged. Raises UserError as `params.read` does.
     """

@@ -18,7 +18,7 @@ def main() -> None:
             used = repo.used_objs(used_run_cache=runs)
             pushed, failed = repo.cloud.push(used[None])
     except DvcException as error:
-        # Of an invalid dvc.yaml, only the cause says what it is about.
+        # For an invalid dvc.yaml, only the cause has the reason.
         raise UserError(redact(" ".join(str(error.__cause__ or error).split()))) from None
     if failed:
         raise UserError(f"{len(failed)} files were not pushed; to continue: make push")

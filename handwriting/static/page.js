@@ -1,4 +1,4 @@
-// Sends what is drawn or loaded to the server, and shows what it answers.
+// Sends the drawn or loaded picture to the server, and shows its answer.
 
 const find = (selector) => document.querySelector(selector);
 const canvas = find("canvas");
@@ -179,7 +179,7 @@ async function load(file) {
   find("#paper").classList.add("used");
   recognize(file);
   const { signal } = waiting;
-  // What the browser cannot show, the server may still read.
+  // The server may read a picture that the browser cannot show.
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap || signal.aborted) return;
   const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);

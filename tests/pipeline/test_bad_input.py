@@ -28,7 +28,7 @@ def test_bad_input(small: Workspace, tmp_path: Path) -> None:
     import keras
 
     def refused(stage: str, name: str) -> str:
-        """What is printed after the file's name, once the file is there again."""
+        """The message after the file's name; restores the file."""
         before = small.written()
         done = small.stage(stage, status=1)
         assert (done.stdout, small.written()) == ("", before)

@@ -1,6 +1,6 @@
 """`make compare`, `make leaderboard` and `make result` between revisions of a finished run.
 
-What differs between them is written by hand, so that the numbers are known.
+The differences are written by hand, so that the numbers are known.
 """
 
 import csv
@@ -22,7 +22,7 @@ from tests.conftest import MakeOnce, Workspace
 from tools.compare import parse_predictions
 
 HIDDEN = paths.predictions("hidden")
-# Compares each revision with the workspace in one process; prints what the command would.
+# Compares each revision with the workspace in one process, and prints as the command does.
 COMPARE_EACH = """
 import os, sys
 from digits.stage import run_main
@@ -36,7 +36,7 @@ for os.environ["REV"] in sys.argv[1:]:
 
 
 def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
-    """What `make compare` prints."""
+    """The output of `make compare`."""
     env = {"REV": rev, "REV2": rev2}
     text = workspace.run_module("tools.compare", env=env).stdout
     assert max(map(len, text.splitlines())) <= 100
@@ -44,7 +44,7 @@ def compare(workspace: Workspace, rev: str, rev2: str = "workspace") -> str:
 
 
 def compare_each(workspace: Workspace, *revs: str) -> list[str]:
-    """What comparing each with the workspace prints, in one process."""
+    """The lines of comparing each with the workspace, in one process."""
     return workspace.run("python", "-c", COMPARE_EACH, *revs).stdout.splitlines()
 
 
@@ -73,7 +73,7 @@ def commit_other_model(workspace: Workspace, fixed: int, broken: int) -> None:
 
 
 def run_with(workspace: Workspace, units: int, seed: int, accuracy: float) -> None:
-    """Commit what Git would have of a run of the hidden model."""
+    """Commit the files that Git would have of a run of the hidden model."""
     changes = {"units": units, "seed": seed}
     workspace.set_params(**{f"train_hidden.{key}": value for key, value in changes.items()})
     metrics = {split: {"accuracy": accuracy} for split in ("validation", "test")}
@@ -251,7 +251,7 @@ def test_no_statement_on_stale_files(branched: Workspace, tmp_path: Path) -> Non
     assert done.stderr == f"error: {paths.DETAILS} {remedy}"
 
 
-def test_what_was_changed_after_the_run_is_said(branched: Workspace, tmp_path: Path) -> None:
+def test_changes_after_the_run_are_named(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     workspace.set_params(**{"train_hidden.units": 16})
     with (workspace.path / "stages/train_linear.py").open("a") as file:
@@ -263,7 +263,7 @@ def test_what_was_changed_after_the_run_is_said(branched: Workspace, tmp_path: P
     workspace.run_module("tools.report", env={"REV": "main"})
     page = (workspace.path / "report/index.html").read_text()
     assert f"<li>workspace: changed since its run: {changed}</li>" in page
-    # What `dvc repro train_hidden` alone would leave.
+    # As `dvc repro train_hidden` alone would leave it.
     workspace.run("git", "restore", ".")
     lock = workspace.lock()
     next(dep for dep in lock["evaluate"]["deps"] if "hidden" in dep["path"])["md5"] = "0" * 32
@@ -284,7 +284,7 @@ def test_a_merge_conflict_is_called_one(branched: Workspace, tmp_path: Path) -> 
     assert "other" in workspace.run_module("tools.leaderboard").stdout
 
 
-def test_what_only_one_side_has_is_named(branched: Workspace, tmp_path: Path) -> None:
+def test_a_model_of_one_side_only_is_named(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     lock = workspace.lock()
     del lock["train_linear"]
@@ -305,7 +305,7 @@ def test_the_project_in_a_folder_of_a_repository(branched: Workspace, tmp_path: 
     workspace.set_params(**{"train_hidden.units": 8})
     assert "changed since its run: train_hidden.units\n" in compare(workspace, "HEAD")
     (line,) = compare_each(workspace, "main")
-    assert line.startswith("error: main: has no dvc.lock; not run yet, or older than ")
+    assert line.startswith("error: main: has no dvc.lock: it was not run, ")
     workspace.run_module("tools.report", env={"REV": "HEAD"})
     assert re.search(r"hidden +64 ", workspace.run_module("tools.leaderboard").stdout)
 
@@ -345,7 +345,7 @@ def test_invalid_predictions_are_refused(row: str, problem: str) -> None:
         parse_predictions(content, "main: linear.csv")
 
 
-def test_what_cannot_be_compared_is_a_line_each(branched: Workspace, tmp_path: Path) -> None:
+def test_revisions_that_cannot_be_compared(branched: Workspace, tmp_path: Path) -> None:
     workspace = branched.copy(tmp_path)
     git = partial(workspace.run, "git")
 

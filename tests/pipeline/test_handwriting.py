@@ -22,7 +22,7 @@ from tools import history
 
 
 class Done(NamedTuple):
-    """How the command ended, and what it printed."""
+    """The status and the output of the command."""
 
     status: int
     stdout: str
@@ -165,7 +165,7 @@ def test_models_that_are_not_those_of_the_run(
 def test_bad_input(
     small: Workspace, handwriting: Callable[..., Done], arguments: list[str], error: str
 ) -> None:
-    """What ends the command before TensorFlow starts."""
+    """Mistakes that end the command before TensorFlow starts."""
     (small.path / "empty").mkdir()
     (small.path / "loop").symlink_to("loop")
     done = handwriting(small, *arguments)

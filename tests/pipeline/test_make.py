@@ -1,4 +1,4 @@
-"""The Makefile's targets, and what reaches a shell through them."""
+"""The Makefile's targets; no argument reaches a shell through them."""
 
 import re
 import shutil
@@ -54,13 +54,13 @@ def test_a_folder_that_cannot_work(folder: str, said: str, tmp_path: Path) -> No
     assert not (workspace.path / ".venv").exists()
 
 
-def test_what_is_typed_is_no_part_of_a_command(small_pipeline: Workspace) -> None:
+def test_arguments_are_no_part_of_a_command(small_pipeline: Workspace) -> None:
     typed = [f"{name}=x;touch pwned" for name in ("EXTRAS", "NAME", "OUT", "REV", "REV2")]
     for target in ("setup", "bench", "compare", "dataset"):
         assert "pwned" not in small_pipeline.run("make", "--dry-run", target, *typed).stdout
 
 
-def test_what_is_built_is_built_with_the_locked_setuptools(small_pipeline: Workspace) -> None:
+def test_builds_use_the_locked_setuptools(small_pipeline: Workspace) -> None:
     commands = small_pipeline.run("make", "--dry-run", "setup-dev").stdout
     installs = re.findall("uv pip install .*", commands)
     assert installs and all("--build-constraints requirements.lock" in line for line in installs)

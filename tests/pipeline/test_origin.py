@@ -1,4 +1,4 @@
-"""What dvc.lock would record is what a stage used; otherwise the stage writes nothing."""
+"""A stage writes nothing if dvc.lock would record other inputs than it used."""
 
 import shutil
 
@@ -12,7 +12,7 @@ EDIT = "params_yaml = Path('params.yaml'); text = params_yaml.read_text(); param
 
 
 def run_while(workspace: Workspace, edit: str, status: int) -> str:
-    """Run `prepare`, which does this itself after it has read its input; what it prints then."""
+    """Run `prepare` with this line in it, after its input is read; return its messages."""
     script = workspace.path / "stages/prepare.py"
     code = script.read_text()
     edit = f"    from pathlib import Path\n    {edit}\n"
@@ -33,18 +33,20 @@ def run_while(workspace: Workspace, edit: str, status: int) -> str:
         ("Path('digits/errors.py').unlink()", "digits/errors.py"),
     ],
 )
-def test_what_a_stage_used_is_changed_meanwhile(small: Workspace, edit: str, named: str) -> None:
+def test_a_stage_with_changed_inputs_writes_nothing(
+    small: Workspace, edit: str, named: str
+) -> None:
     assert run_while(small, edit, status=1) == (
         f"error: {named} changed during the run, so nothing was written; run it again\n"
     )
 
 
-def test_what_a_stage_did_not_use_may_change(small: Workspace) -> None:
+def test_other_files_may_change(small: Workspace) -> None:
     edit = f"{EDIT}text.replace('units: 32', 'units: 7')); Path('digits/metrics.py').write_text('')"
     assert run_while(small, edit, status=0) == ""
 
 
-def test_what_dvc_yaml_lacks_is_named(small: Workspace) -> None:
+def test_the_lines_that_dvc_yaml_lacks_are_named(small: Workspace) -> None:
     """With a module that a package of the same name shadows, and one that nobody declared."""
     pipeline = small.path / "dvc.yaml"
     lines = pipeline.read_text().splitlines(keepends=True)

@@ -70,12 +70,12 @@ def test_two_branches(branched: Workspace, browse: Callable[..., Page]) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["index.html"]
 
     verdict = page.inner_text(".verdict")
-    # What `make compare` says.
+    # As in `make compare`.
     said = branched.run_module("tools.compare", env={"REV": "main"}).stdout
     _, models = said.split("\n\n", 1)
     assert verdict.split() == models.split()
     assert page.inner_text("pre").startswith("dvc exp run --queue -S ")
-    # The verdict comes first, then what is compared.
+    # The verdict comes before the revisions.
     assert page.inner_text("body").index(verdict) < page.inner_text("body").index("Revisions")
     first, second = (re.split(" {2,}", line)[1] for line in said.splitlines()[:2])
     words = " ".join(page.inner_text("body").split())
@@ -155,7 +155,7 @@ def test_a_branch_name_is_only_text_and_a_single_epoch_has_charts(
     labels = page.locator("svg [aria-label*='images:']").evaluate_all(
         "marks => marks.map(mark => mark.getAttribute('aria-label'))"
     )
-    # Each model's value, and none at 0 for what is not there.
+    # Each model's value, and no 0 for a missing one.
     assert labels
     assert {re.search(r"images: (\w+)", label)[1] for label in labels} == {"training"}  # type: ignore[index]
     assert {float(re.search(r"value: ([\d.]+)", label)[1]) for label in labels} == {0.25, 0.75}  # type: ignore[index]

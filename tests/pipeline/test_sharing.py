@@ -1,4 +1,4 @@
-"""What one clone pushes to the default remote, ~/dvc-storage/digits, others need not run."""
+"""Clones share results through the default remote, ~/dvc-storage/digits."""
 
 from pathlib import Path
 

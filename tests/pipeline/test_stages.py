@@ -1,4 +1,4 @@
-"""The four stages through `dvc repro`: what reruns, what is written, what is printed."""
+"""The four stages through `dvc repro`: their reruns, files and output."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def arrays(workspace: Workspace, split: str) -> Any:
     return np.load(workspace.path / paths.prepared(split))
 
 
-def test_what_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small.path)
 
     def reruns(**params: Any) -> set[str]:

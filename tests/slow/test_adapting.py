@@ -15,7 +15,7 @@ DIFFS = {
     section.splitlines()[0]: re.findall(r"```diff\n(.*?)```", section, re.DOTALL)
     for section in SECTIONS
 }
-# What each change runs again, and a file that then holds a certain text.
+# The stages that each change runs again, and a file that then holds a certain text.
 EXPECTED = {
     "A third model": (["train_conv", "evaluate"], "metrics/comparison.json", '"conv"'),
     "Dropout": (["train_hidden", "evaluate"], "dvc.lock", "dropout: 0.2"),

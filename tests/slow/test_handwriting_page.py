@@ -13,7 +13,7 @@ from tests.conftest import Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
 
 MODELS = ["linear", "hidden", "linear, HEAD", "hidden, HEAD"]
-# What the browser holds while a file is dropped or pasted.
+# The browser's data while a file is dropped or pasted.
 DATA = """bytes => { const data = new DataTransfer();
 data.items.add(new File([new Uint8Array(bytes)], "two")); return data; }"""
 PASTE = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))"

@@ -42,7 +42,7 @@ def enlarged(image: np.ndarray) -> bytes:
 
 
 def answers(workspace: Workspace, folder: Path, pictures: list[Picture]) -> list[dict[str, Any]]:
-    """What the command says of each picture."""
+    """The command's answer to each picture."""
     for number, (content, label) in enumerate(pictures):
         (folder / f"{number:05}_{label}.png").write_bytes(content)
     done = workspace.run(sys.executable, "-m", "handwriting", folder, "--json", status=None)
@@ -100,7 +100,7 @@ def test_accuracy(
     assert share(said, "linear", correct=True) >= linear
 
 
-def test_what_is_no_digit_is_refused_or_unsure(mnist_pipeline: Workspace, tmp_path: Path) -> None:
+def test_other_pictures_are_refused_or_unsure(mnist_pipeline: Workspace, tmp_path: Path) -> None:
     rng = np.random.default_rng(101)
     said = answers(mnist_pipeline, tmp_path, [(written.no_digit(rng), 0) for _ in range(300)])
     assert np.mean([not answer.get("unsure", True) for answer in said]) <= 0.15

@@ -1,4 +1,4 @@
-"""Many experiments on one machine: DVC's queue, and the leaderboard over what it ran."""
+"""Many experiments on one machine: DVC's queue, and the leaderboard of its results."""
 
 from tests.conftest import Workspace
 

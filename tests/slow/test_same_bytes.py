@@ -11,7 +11,7 @@ from digits import runtime
 from tests.conftest import SMALL, Workspace, cut_from_mnist
 
 QEMU = shutil.which("qemu-x86_64")
-# What would stop TensorFlow, Keras or Matplotlib, or change the bits, if it had an effect.
+# These would stop TensorFlow, Keras or Matplotlib, or change the bits, if they reached them.
 CIRCUMSTANCES = {
     "KERAS_BACKEND": "jax",
     "KERAS_MAX_EPOCHS": "1",

@@ -1,4 +1,4 @@
-"""What one clone pushes to S3 or over SSH, another gets without running anything."""
+"""Clones share results through S3 and SSH, without running anything twice."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

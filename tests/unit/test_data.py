@@ -1,4 +1,4 @@
-"""Raw data sets and prepared splits: what is read, refused and doubted."""
+"""Raw data sets and prepared splits: reading, refusals and warnings."""
 
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) ->
     assert ("multiply by 255 first" in str(error.value)) == ("float" in message)
 
 
-def test_what_is_probably_a_mistake_is_doubted() -> None:
+def test_probable_mistakes_are_doubted() -> None:
     """Handwriting here is bright in the middle of a dark image, and no image is there twice."""
     images = np.zeros((9, 6, 6), np.uint8)
     images[:, 2:4, 2:4] = np.arange(200, 209)[:, None, None]

@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: what a stage depends on is what it imports, for each model."""
+"""dvc.yaml against the code: a stage depends on its imports, and evaluate on each model."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"
 
 
 def closure(path: Path) -> set[Path]:
-    """The file and the project's modules that it imports, anywhere in it, and what these do."""
+    """The file and the project's modules that it imports, directly or not."""
     found, waiting = set(), [path]
     while waiting:
         names = set()

@@ -1,4 +1,4 @@
-"""Figures: same numbers, same bytes; what is wrong is marked; everything has room."""
+"""Figures: same numbers, same bytes; mistakes are marked; all texts have room."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Stable bytes, and what is read back from them or refused."""
+"""Stable bytes, and how they are read back or refused."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Images kept with their labels, what each model makes of them, and data sets made with them."""
+"""Images kept with their labels, the score of each model, and data sets made with them."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_what_is_kept_is_read_by_label_and_name() -> None:
+def test_kept_images_are_read_by_label_and_name() -> None:
     for value, number in ((10, 3), (20, 0), (30, 3), (40, 2), (50, 1)):
         path, before = collection.keep(image(value), LABELS[number], OWN)
         assert path and path.parent.parent == OWN and before is None
@@ -45,7 +45,7 @@ def test_the_same_image_is_one_file_under_its_latest_label() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "8", "7 ", "t-shirt/top", "\N{ARABIC-INDIC DIGIT SEVEN}"])
-def test_what_is_no_label(label: str) -> None:
+def test_other_labels_are_refused(label: str) -> None:
     collection.check_label(LABELS[0], LABELS)
     with pytest.raises(UserError, match="not a label; labels are T-shirt/top, Ankle boot"):
         collection.check_label(label, LABELS)

@@ -24,7 +24,7 @@ LABELS = [*digits, "T-shirt/top", *ascii_uppercase]
 def port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[int]:
-    """Where the page is served, in an empty folder. Whatever it is asked, it prints nothing."""
+    """The port of the page, served in an empty folder. It prints nothing, whatever the request."""
     monkeypatch.chdir(tmp_path)
     z = np.eye(len(LABELS))[-1:]
     server = page.server(page.application(lambda _: dict.fromkeys(MODELS, z), LABELS))
@@ -90,7 +90,7 @@ def test_a_large_picture_is_refused_before_it_has_come(port: int) -> None:
     assert ask(port, "/recognize", b"") == (422, "The file is empty.")
 
 
-def test_what_is_kept_can_be_undone(port: int) -> None:
+def test_keeping_can_be_undone(port: int) -> None:
     for label, before in (("7", None), ("T-shirt/top", "7"), ("7", "T-shirt/top")):
         answer = json.loads(ask(port, f"/keep?label={label}")[1])
         assert [str(path) for path in page.OWN.rglob("*.png")] == [answer["path"]]

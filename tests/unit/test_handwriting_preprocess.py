@@ -1,4 +1,4 @@
-"""From a picture to 28x28 pixels, as MNIST was made; and what is refused."""
+"""From a picture to 28x28 pixels, as MNIST was made; and refusals."""
 
 import struct
 import zlib
@@ -260,7 +260,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320), dt
         pytest.param(file_bytes(side_by_side()), SEVERAL, id="two digits"),
     ],
 )
-def test_what_is_refused(content: bytes, reason: str) -> None:
+def test_refusals(content: bytes, reason: str) -> None:
     with pytest.raises(UserError, match=f"^photos/7.png: ({reason})") as error:
         preprocess.digit(content, "photos/7.png")
     assert len(str(error.value).splitlines()) == 1
@@ -274,7 +274,7 @@ def test_a_row_of_digits_is_read_from_left_to_right() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rules", "box", "underline", "bar", "desk"])
-def test_what_is_not_of_the_digit_is_left_out(kind: str) -> None:
+def test_rules_frames_bars_and_desks_are_left_out(kind: str) -> None:
     image = LINE.convert("RGB")
     pen = ImageDraw.Draw(image)
     if kind == "rules":

@@ -1,4 +1,4 @@
-"""Layers that are computed here give what Keras's own give, and the same bits everywhere."""
+"""Layers that are computed here give the values of Keras's own, and the same bits everywhere."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def test_dropout() -> None:
         return forward(tf.constant([7, step], tf.int64)).numpy()
 
     first = dropped(1)
-    # Each layer has a mask of its own, and what is left keeps the mean.
+    # Each layer has a mask of its own, and the rest keeps the mean.
     assert (first == 0).mean() == pytest.approx(1 - 0.75 * 0.5, abs=0.01)
     assert first.max() == pytest.approx(1 / 0.75 / 0.5)
     np.testing.assert_array_equal(dropped(1), first)

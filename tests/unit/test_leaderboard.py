@@ -32,7 +32,7 @@ def test_the_best_mean_over_seeds_comes_first() -> None:
         ]
     )
     assert board[:6] == [
-        # What all rows have in common is in the title.
+        # Values that all rows have in common are in the title.
         "Validation accuracy, dataset mnist, epochs 5",
         "",
         "model   units  accuracy     std  seeds  vs. best       best run",

@@ -31,7 +31,7 @@ def test_softmax_and_cross_entropy_agree_with_scipy_even_for_extreme_logits() ->
     loss = -scipy.special.log_softmax(logits, axis=1)[np.arange(50), labels].mean()
     found = metrics.cross_entropy(metrics.softmax(logits), labels)
     assert found == pytest.approx(loss, rel=1e-5)
-    # What underflowed to zero counts as the smallest number.
+    # A probability of zero counts as the smallest number.
     impossible = metrics.cross_entropy(np.eye(10)[[3]], np.array([4]))
     assert impossible == pytest.approx(-np.log(np.finfo(float).tiny))
 

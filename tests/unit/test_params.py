@@ -1,4 +1,4 @@
-"""params.yaml: what is accepted, and one line for each mistake."""
+"""params.yaml: accepted values, and one line for each mistake."""
 
 from pathlib import Path
 from typing import Any

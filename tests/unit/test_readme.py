@@ -1,4 +1,4 @@
-"""The README and docs/ say what is committed, and their links lead somewhere."""
+"""The README and docs/ agree with the committed results, and their links lead somewhere."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The repository as a whole: the same bytes in every checkout, and what it asks for is locked."""
+"""The repository as a whole: the same bytes in every checkout, and a lock for all requirements."""
 
 import re
 import subprocess

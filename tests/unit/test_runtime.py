@@ -1,4 +1,4 @@
-"""What TensorFlow is set up with, whatever the user's environment says."""
+"""TensorFlow's settings, whatever the user's environment."""
 
 import os
 import subprocess

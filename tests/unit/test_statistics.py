@@ -43,7 +43,7 @@ def test_equally_good_settings_are_rarely_called_different() -> None:
     rng = np.random.default_rng(4)
     steady, varied = rng.normal(0.98, 0.001, (2000, 3)), rng.normal(0.98, 0.002, (2000, 5))
     results = [welch(*pair) for pair in zip(steady.tolist(), varied.tolist(), strict=True)]
-    # 5%, and what chance adds.
+    # 5%, and some chance.
     assert np.mean([result.p < SIGNIFICANCE for result in results]) <= 0.06
     assert np.mean([result.ci95[0] <= 0 <= result.ci95[1] for result in results]) >= 0.94
 

@@ -1,4 +1,4 @@
-"""The grid that `-S` options stand for, and what a sweep refuses before it starts a cluster."""
+"""The grid of `-S` options, and mistakes that a sweep refuses before it starts a cluster."""
 
 import subprocess
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_options_are_multiplied_and_named_whatever_their_order() -> None:
         ("+evaluate.examples=8", "parameters cannot be added or removed"),
     ],
 )
-def test_what_no_stage_would_take_is_refused_in_one_line(option: str, reason: str) -> None:
+def test_an_invalid_option_is_refused_in_one_line(option: str, reason: str) -> None:
     with pytest.raises(UserError) as refusal:
         grid.experiments(["train_linear.seed=1,2", option])
     (line,) = str(refusal.value).splitlines()

@@ -17,7 +17,7 @@ def test_credentials_in_a_url_are_not_shown(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
-def test_what_controls_a_terminal_is_not_printed() -> None:
+def test_control_characters_are_not_printed() -> None:
     assert printable("ü 数 \x1b[31m \x9b2J \u202e\udc80") == "ü 数 ?[31m ?2J ??"
 
 

@@ -96,7 +96,7 @@ def test_each_seed_and_each_epoch_has_its_own_order() -> None:
 
 
 def test_history_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    """A value and a line per epoch; validation is what Keras measures."""
+    """A value and a line per epoch; validation agrees with Keras's."""
     model, validation = build(), digits(77, seed=1)
     history = training.fit(model, digits(500), validation, settings(epochs=3), portable=True)
     assert list(history) == ["epoch", *training.HISTORY]
