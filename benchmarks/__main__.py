@@ -42,7 +42,7 @@ class Usage(NamedTuple):
 
     seconds: float
     cpu_seconds: float
-    megabytes: float
+    mebibytes: float
     output: str
 
 
@@ -62,8 +62,8 @@ def run(folder: Path, command: str) -> Usage:
     if process.returncode:
         raise UserError(f"{command}: status {process.returncode}\n{output}")
     # macOS counts bytes, Linux kilobytes.
-    megabytes = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return Usage(seconds, used.ru_utime + used.ru_stime, megabytes, output)
+    mebibytes = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return Usage(seconds, used.ru_utime + used.ru_stime, mebibytes, output)
 
 
 def in_turn(folder: Path, commands: Mapping[str, str]) -> dict[str, list[Usage]]:
@@ -86,8 +86,8 @@ def fits(folder: Path) -> Iterator[list[str]]:
 def processes(folder: Path, commands: Mapping[str, str]) -> Iterator[list[str]]:
     """Seconds, CPU seconds and peak memory of whole processes."""
     for name, usages in in_turn(folder, commands).items():
-        seconds, cpu_seconds, megabytes, _ = zip(*usages, strict=True)
-        medians = (statistics.median(found) for found in (seconds, cpu_seconds, megabytes))
+        seconds, cpu_seconds, mebibytes, _ = zip(*usages, strict=True)
+        medians = (statistics.median(found) for found in (seconds, cpu_seconds, mebibytes))
         yield [name, *(f"{median:.1f}" for median in medians)]
 
 
@@ -103,7 +103,10 @@ def growth(folder: Path) -> Iterator[list[str]]:
         process.start()
         process.join()
         usages = [run(folder, f"python -m stages.{name}") for name in STAGES[1:]]
-        yield [f"{times} x", *(f"{used.seconds:.1f} s, {used.megabytes:.0f} MB" for used in usages)]
+        yield [
+            f"{times} x",
+            *(f"{used.seconds:.1f} s, {used.mebibytes:.0f} MiB" for used in usages),
+        ]
 
 
 def repeat(source: Path, target: Path, times: int) -> None:
@@ -126,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for bench.md")
     arguments = parser.parse_args()
     text = f"{machine()}; medians of {REPETITIONS}.\n"
-    taken = ["seconds", "CPU seconds", "peak memory (MB)"]
+    taken = ["seconds", "CPU seconds", "peak memory (MiB)"]
     stages = {name: f"python -m stages.{name}" for name in STAGES}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "digits"
