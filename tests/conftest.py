@@ -28,16 +28,15 @@ hypothesis.settings.load_profile("no deadline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-STAGES = ["prepare", "train_linear", "train_hidden", "evaluate"]
+MODELS: list[str] = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"]
+STAGES = ["prepare", *(f"train_{name}" for name in MODELS), "evaluate"]
 # Enough of MNIST to learn something in a second.
 SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
 SMALL = {
     "prepare.dataset": "small",
     "prepare.validation_size": 300,
-    "train_linear.epochs": 2,
-    "train_hidden.epochs": 2,
     "train_hidden.units": 32,
-}
+} | {f"train_{name}.epochs": 2 for name in MODELS}
 WIDE = 48
 NOWHERE = "http://127.0.0.1:9"
 # Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.

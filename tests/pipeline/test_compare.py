@@ -143,7 +143,7 @@ def test_nothing_differs_and_tensorflow_is_not_imported(
     *lines, modules = workspace.run("python", "-c", script, env={"REV": name}).stdout.splitlines()
     assert "\n".join(lines).count(name) == 1
     assert "changed: nothing" in lines[2]
-    assert ["identical predictions" in line for line in lines[3:]] == [False, True, False, True]
+    assert all("identical predictions" in line for line in lines[4::2])
     assert "tools.compare" in modules.split()
     assert "tensorflow" not in modules.split() and "keras" not in modules.split()
 
@@ -195,9 +195,9 @@ def test_settings_are_compared_over_seeds(sampled: Workspace) -> None:
     assert "dvc exp run" not in text
     lines = sampled.run_module("tools.leaderboard").stdout.splitlines()
     assert lines[0].startswith("Validation accuracy, dataset small, md5 ")
-    rows = {line.split()[1]: line for line in lines if line.startswith("hidden")}
-    assert "  4  best  " in rows["64"]
-    assert "  4  no clear difference  " in rows["32"]
+    for units, mark in (("64", "best"), ("32", "no clear difference")):
+        (row,) = (line for line in lines if re.match(rf"hidden .* {units} ", line))
+        assert f"  4  {mark}  " in row
 
 
 def test_other_seeds_of_the_same_settings(sampled: Workspace) -> None:
@@ -307,7 +307,7 @@ def test_the_project_in_a_folder_of_a_repository(branched: Workspace, tmp_path: 
     (line,) = compare_each(workspace, "main")
     assert line.startswith("error: main: has no dvc.lock: it was not run, ")
     workspace.run_module("tools.report", env={"REV": "HEAD"})
-    assert re.search(r"hidden +64 ", workspace.run_module("tools.leaderboard").stdout)
+    assert re.search(r"hidden .*64 ", workspace.run_module("tools.leaderboard").stdout)
 
 
 def test_the_result(branched: Workspace, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_the_result(branched: Workspace, tmp_path: Path) -> None:
     assert re.split(" {2,}", lines[0]) == names
     test = json.loads((workspace.path / paths.metrics("linear")).read_text())["test"]
     assert lines[1].split()[:3] == ["linear", f"{test['accuracy']:.4f}", f"{test['loss']:.4f}"]
-    assert lines[3].startswith("hidden vs. linear: ")
+    assert any(line.startswith("hidden vs. linear: ") for line in lines)
     assert lines[-1] == "figures: metrics/figures/; to compare: make compare REV=main"
     for reference in workspace.run("git", "for-each-ref", "--format=%(refname)").stdout.split():
         if not reference.endswith("/better"):

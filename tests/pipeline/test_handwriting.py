@@ -16,7 +16,7 @@ from PIL import Image
 from digits import data
 from digits.stage import run_main
 from handwriting.__main__ import main
-from tests.conftest import Workspace
+from tests.conftest import MODELS, Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
 from tools import history
 
@@ -81,7 +81,7 @@ def test_a_folder_with_json_save_and_keep(
         "2.jpeg", "7.png", "7.WEBP", "text.png", "white.jpg", "no.png",
     ]  # fmt: skip
     for answer in answers[:3]:
-        for model in ("linear", "hidden"):
+        for model in MODELS:
             assert answer[model]["digit"] in range(10)
             assert 0.1 <= answer[model]["probability"] <= 1
         assert answer["unsure"] in (True, False)
@@ -114,7 +114,8 @@ def test_standard_input_and_the_models_of_another_revision(
     done = handwriting(small, "-", "--rev", "before", stdin=file_bytes(drawn(SEVEN)))
     assert (done.status, done.stderr) == (0, "")
     assert re.fullmatch(
-        r"-: linear \d \(\d+\.\d%(, unsure)?\), hidden \d \(\d+\.\d%(, unsure)?\)\n", done.stdout
+        "-: " + ", ".join(rf"{name} \d \(\d+\.\d%(, unsure)?\)" for name in MODELS) + "\n",
+        done.stdout,
     )
     empty = handwriting(small, "-", "--rev", "before")
     assert (empty.status, empty.stderr) == (1, "error: -: the file is empty\n")
@@ -190,10 +191,7 @@ def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Callable[
     assert len(json.loads(answer)["hidden"]["digit"]) == 2
     report = handwriting(small, "score", "data/own").stdout.splitlines()
     assert report[0] == "data/own: 2 images"
-    assert [line.split(":")[0] for line in report if "95% interval" in line] == [
-        "linear",
-        "hidden",
-    ]
+    assert [line.split(":")[0] for line in report if "95% interval" in line] == MODELS
 
     handwriting(small, "dataset", "data/own", "--add-to", "small", "--as", "small_own")
     small.set_params(**{"prepare.dataset": "small_own"})

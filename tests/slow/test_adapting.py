@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from digits import formats
-from tests.conftest import ROOT, Workspace
+from tests.conftest import ROOT, STAGES, Workspace
 
 SECTIONS = (ROOT / "docs/adapting.md").read_text("utf-8").split("\n## ")[1:]
 DIFFS = {
@@ -19,19 +19,11 @@ DIFFS = {
 EXPECTED = {
     "A third model": (["train_conv", "evaluate"], "metrics/comparison.json", '"conv"'),
     "Dropout": (["train_hidden", "evaluate"], "dvc.lock", "dropout: 0.2"),
-    "Letters instead of digits": (
-        ["prepare", "train_linear", "train_hidden", "evaluate"],
-        "metrics/per_label/hidden.csv",
-        "\nZ,",
-    ),
+    "Letters instead of digits": (STAGES, "metrics/per_label/hidden.csv", "\nZ,"),
     "A metric": (["evaluate"], "metrics/linear.json", "top2_accuracy"),
     "A figure": (["evaluate"], "metrics/figures/confidence.png", ""),
-    "Another optimizer": (["train_linear", "train_hidden", "evaluate"], "dvc.lock", "stages"),
-    "A parameter of all models": (
-        ["train_linear", "train_hidden", "evaluate"],
-        "dvc.lock",
-        "weight_decay: 0.004",
-    ),
+    "Another optimizer": (STAGES[1:], "dvc.lock", "stages"),
+    "A parameter of all models": (STAGES[1:], "dvc.lock", "weight_decay: 0.004"),
 }
 
 
@@ -56,6 +48,8 @@ def test_the_block_applies_and_the_pipeline_runs(small: Workspace, section: str)
     (diff,) = DIFFS[section]
     Path(small.path / "data/raw/letters.npz").write_bytes(letters())
     Path(small.path / "change.diff").write_text(diff.replace("dataset: mnist", "dataset: small"))
+    if not small.run("git", "apply", "--check", "-R", "change.diff", status=None).returncode:
+        pytest.skip("this repository has the change")
     small.run("git", "apply", "change.diff")
     ran, path, text = EXPECTED[section]
     assert small.repro() == ran

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import Workspace
+from tests.conftest import MODELS, Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
 
-MODELS = ["linear", "hidden", "linear, HEAD", "hidden, HEAD"]
+SHOWN = [*MODELS, *(f"{name}, HEAD" for name in MODELS)]
 # The browser's data while a file is dropped or pasted.
 DATA = """bytes => { const data = new DataTransfer();
 data.items.add(new File([new Uint8Array(bytes)], "two")); return data; }"""
@@ -53,13 +53,13 @@ def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
 
 
 def sees(page: Page, digit: str) -> None:
-    expect(page.locator("thead strong")).to_have_text([digit] * len(MODELS))
+    expect(page.locator("thead strong")).to_have_text([digit] * len(SHOWN))
 
 
 def test_draw_save_and_undo(page: Page) -> None:
     draw(page, SEVEN)
     sees(page, "7")
-    expect(page.locator("thead th")).to_contain_text(MODELS)
+    expect(page.locator("thead th")).to_contain_text(SHOWN)
     expect(page.get_by_role("status").first).to_contain_text("linear 7 (")
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     page.get_by_role("button", name="7", exact=True).press("Enter")

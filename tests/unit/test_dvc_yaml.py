@@ -8,11 +8,10 @@ import pytest
 import yaml
 
 from digits import paths, stage
-from tests.conftest import ROOT
+from tests.conftest import MODELS, ROOT
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
-MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"]
 
 
 def closure(path: Path) -> set[Path]:

@@ -28,7 +28,8 @@ def test_the_table_of_results() -> None:
 
 
 def test_the_comparison_of_the_models() -> None:
-    (hidden,) = json.loads(committed(str(paths.COMPARISON)))
+    compared = json.loads(committed(str(paths.COMPARISON)))
+    (hidden,) = (entry for entry in compared if entry["model"] == "hidden")
     keys = ("accuracy_gain", "accuracy_gain_ci95_low", "accuracy_gain_ci95_high")
     gain, low, high = (f"{100 * hidden[key]:.2f}" for key in keys)
     discordant = hidden["only_model_right"] + hidden["only_baseline_right"]
@@ -42,7 +43,7 @@ def test_the_picture_of_the_pipeline() -> None:
     """As `dvc dag --mermaid` draws it."""
     nodes = dict(re.findall(r'(node\d)\["(\w+)"\]', README))
     drawn = {(nodes[a], nodes[b]) for a, b in re.findall(r"(node\d)-->(node\d)", README)}
-    assert set(nodes.values()) == LOCK.keys()
+    assert set(nodes.values()) == LOCK.keys(), "README.md: draw it again: dvc dag --mermaid"
     wrote = {out["path"]: name for name, stage in LOCK.items() for out in stage["outs"]}
     assert drawn == {
         (wrote[dep["path"]], name)
@@ -62,7 +63,9 @@ def test_the_pictures_are_those_of_the_pipeline() -> None:
     assert len(drawn) >= 2
     for path in drawn:
         content = path.read_bytes()
-        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == hashes[path.name], path
+        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == hashes[path.name], (
+            f"{path}: draw it again: make pictures"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
