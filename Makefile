@@ -63,7 +63,7 @@ $(VENV)/.setup-%: $(VENV)/.setup
 result: setup ## show the result again
 	@python -m tools.result
 
-report: setup ## compare with a revision, by default HEAD, on a page: make report REV=main
+report: setup ## compare with a revision, by default HEAD, as an HTML file: make report REV=main
 	@python -m tools.report
 
 compare: setup ## is one revision better? make compare REV=main [REV2=workspace]
@@ -116,7 +116,7 @@ lock: $(UV) ## renew requirements.lock from pyproject.toml
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-header --no-annotate --upgrade --all-extras pyproject.toml -o requirements.lock
 
-clean: ## remove .venv and caches, no results
+clean: ## remove .venv and caches, not results
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
 
 help: ## list the targets

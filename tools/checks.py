@@ -91,7 +91,7 @@ def _git() -> Finding:
     # DVC may have changed it in the second in which Git looked at it last.
     content = git("hash-object", "params.yaml").strip()
     if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):
-        remedy = "touch params.yaml && git restore ."
+        remedy = "touch params.yaml && git restore params.yaml"
         return PROBLEM, "Git", f"params.yaml has changed, and Git has not noticed: {remedy}"
     for key in ("name", "email"):
         known = os.environ.get(f"GIT_COMMITTER_{key.upper()}")

@@ -23,6 +23,7 @@ from tools.history import SEED, WORKSPACE, Lock, Model, Revision, Settings
 from tools.statistics import MIN_SEEDS, difference, p_value, percent, verdict, welch
 
 MAX_NAME = 12
+MAX_VALUE = 40
 MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
 
 
@@ -68,7 +69,7 @@ def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
     Raises UserError if there is none, if the test images differ or predictions cannot be read.
     """
     old, new = history.lock(first), history.lock(second)
-    other_images = _test_images(old).isdisjoint(_test_images(new))
+    other_images = test_images(old).isdisjoint(test_images(new))
     compared = {}
     for name in (name for name in old.models if name in new.models):
         path = paths.predictions(name)
@@ -97,7 +98,7 @@ def parse_predictions(content: bytes, source: str) -> np.ndarray:
     return np.array([(row.label, row.prediction, row.confidence) for row in found]).T
 
 
-def _test_images(lock: Lock) -> set[str]:
+def test_images(lock: Lock) -> set[str]:
     """MD5 of the raw data and of the prepared test images; either tells which images they are."""
     raw = str(paths.raw(str(lock.parameters.get("prepare.dataset"))))
     return {lock.inputs.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
@@ -220,7 +221,7 @@ def main() -> None:
     compared = on_same_images(first, second)
     made_from = [history.lock(revision).made_from for revision in revisions]
     changed = [
-        key if "/" in key else f"{key} {old} -> {new}"
+        key if "/" in key else f"{key} {shorten(old, MAX_VALUE)} -> {shorten(new, MAX_VALUE)}"
         for key, (old, new) in history.changes(*made_from).items()
     ]
     count = len(next(iter(compared.values())).labels)
@@ -229,8 +230,7 @@ def main() -> None:
     lines.append(f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}")
     verdicts, commands = conclusions(compared, first, second)
     seeds = ["", MORE_SEEDS, *commands] if commands else []
-    text = wrapped([*(shorten(line, columns()) for line in lines), *verdicts, *seeds])
-    print(*map(printable, text), sep="\n")
+    print(*map(printable, wrapped([*lines, *verdicts, *seeds])), sep="\n")
 
 
 if __name__ == "__main__":

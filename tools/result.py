@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import tabulate
 
 from digits import formats, paths
+from digits.errors import UserError
 from digits.stage import run_main
 from digits.text import printable, wrapped
-from tools import history
+from tools import compare, history
 from tools.history import LOCK, WORKSPACE
 from tools.statistics import Difference, difference, verdict
 
@@ -38,16 +39,24 @@ def result() -> Iterator[str]:
         yield f"{model} vs. {baseline}: {difference(found)}; {said}"
     if changed := history.unrun(workspace):
         yield f"changed since this run: {changed}; to run it: dvc repro"
-    # Another revision that was run, if there is one.
+    # Another revision to compare with, if there is one.
     revisions = [(workspace.commit, "HEAD"), *history.references()]
     locks = history.blobs((commit, LOCK) for commit, _ in revisions)
-    here = LOCK.read_bytes()
-    others = (
-        name for (_, name), lock in zip(revisions, locks, strict=True) if lock not in (b"", here)
-    )
+    others = (name for (_, name), lock in zip(revisions, locks, strict=True) if _differs(lock))
     other = next(others, "")
-    compare = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
-    yield f"figures: {paths.FIGURES}/{compare}"
+    hint = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
+    yield f"figures: {paths.FIGURES}/{hint}"
+
+
+def _differs(lock: bytes) -> bool:
+    """Whether this dvc.lock is of another run on the same test images."""
+    if lock in (b"", LOCK.read_bytes()):
+        return False
+    try:
+        there, here = (history.parse_lock(content, "") for content in (lock, LOCK.read_bytes()))
+    except UserError:
+        return False
+    return not compare.test_images(there).isdisjoint(compare.test_images(here))
 
 
 def main() -> None:

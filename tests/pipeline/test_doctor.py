@@ -98,8 +98,8 @@ def test_a_change_that_git_has_not_noticed(small: Workspace) -> None:
     os.utime(path, (0, 0))
     small.run("git", "restore", ".")
     said = doctor(small, problems="Git data")
-    assert said["Git"].endswith("touch params.yaml && git restore .")
-    small.run("sh", "-c", "touch params.yaml && git restore .")
+    assert said["Git"].endswith("touch params.yaml && git restore params.yaml")
+    small.run("sh", "-c", "touch params.yaml && git restore params.yaml")
     doctor(small)
     assert path.read_text() == text
 
