@@ -25,6 +25,8 @@ from tools import dataset
 from tools.history import WORKSPACE
 
 STANDARD_INPUT = Path("-")
+# Labels that are integers in JSON.
+NUMBERS = {str(number) for number in range(256)}
 # Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
 THREADS = 2
 REV_HELP = "take the models of another branch, tag, commit or experiment"
@@ -59,7 +61,7 @@ def recognize_pictures(arguments: list[str]) -> None:
     parser.add_argument("--digits", action="store_true", help="read rows of digits, such as 2026")
     parser.add_argument("--json", action="store_true", help="print a JSON object per picture")
     parser.add_argument(
-        "--save", type=Path, metavar="FOLDER", help="write the models' input as PNG files"
+        "--save", type=Path, metavar="FOLDER", help="write the models' input to a new folder"
     )
     parser.add_argument("--rev", default=WORKSPACE, help=REV_HELP)
     parser.add_argument("--label", metavar="LABEL", help="the label of all pictures")
@@ -71,11 +73,11 @@ def recognize_pictures(arguments: list[str]) -> None:
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
     if options.pictures.count(STANDARD_INPUT) > 1:
         raise UserError("-: standard input can be read only once")
-    if options.save:
-        _check_apart(options.save, options.pictures)
     for folder in filter(None, (options.save, options.keep)):
         # Fails before the models start.
         folder.mkdir(parents=True, exist_ok=True)
+    if options.save and any(options.save.iterdir()):
+        raise UserError(f"{options.save}: not empty; save to a new folder")
     trained = recognize.read(options.rev)
     if options.keep:
         collection.check_label(options.label, trained.labels)
@@ -121,7 +123,7 @@ def score_folder(arguments: list[str]) -> None:
     images, labels = collection.read(options.folder, trained.labels)
     recognizer = recognize.start(trained)
     print(f"{options.folder}: {len(labels)} images")
-    print(score.report(recognizer(images), labels, trained.labels))
+    print(*map(printable, score.report(recognizer(images), labels, trained.labels)), sep="\n")
 
 
 def write_dataset(arguments: list[str]) -> None:
@@ -196,31 +198,20 @@ def _read(find: Callable[[bytes, str], np.ndarray], path: Path) -> np.ndarray | 
         return UserError(f"{source}: {error.strerror}")
 
 
-def _check_apart(save: Path, pictures: list[Path]) -> None:
-    """Raise UserError if saved images could overwrite pictures, or be taken for some."""
-    try:
-        target = save.resolve(strict=save.is_symlink())
-    except (OSError, RuntimeError):
-        raise UserError(f"{save}: a link that leads nowhere; save to another folder") from None
-    for picture in pictures:
-        inside = picture.is_dir() and target.is_relative_to(picture.resolve())
-        if inside or target == picture.parent.resolve():
-            raise UserError(f"{save}: the pictures are there; save to another folder")
-
-
 def _answers(
     probabilities: Mapping[str, np.ndarray], images: list[np.ndarray], labels: Sequence[str]
 ) -> Iterator[Answer]:
     """For each picture, given its digits uint8 (n, 28, 28), the answer of each model."""
     unsure = recognize.unsure(probabilities)
+    separator = "" if max(map(len, labels)) == 1 else " "
     start = 0
     for end in itertools.accumulate(map(len, images)):
         models = {}
         for name, found in probabilities.items():
             part = found[start:end]
-            text = "".join(labels[label] for label in part.argmax(axis=1))
+            text = separator.join(labels[label] for label in part.argmax(axis=1))
             models[name] = {
-                "digit": int(text) if len(part) == 1 and text.isdecimal() else text,
+                "digit": int(text) if text in NUMBERS and len(part) == 1 else text,
                 "probability": round(float(part.max(axis=1).min()), 6),
             }
         yield Answer(models, bool(unsure[start:end].any()))
@@ -236,7 +227,7 @@ def _print_answer(path: Path, answer: Answer, as_json: bool) -> None:
         f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
         for name, read in answer.models.items()
     ]
-    print(f"{printable(str(path))}: {', '.join(said)}")
+    print(printable(f"{path}: {', '.join(said)}"))
 
 
 def _print_refusal(path: Path, error: UserError, as_json: bool) -> None:

@@ -41,8 +41,7 @@ def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | Non
     before = {unquote(path.parent.name): path for path in folder.glob(f"*/{name}")}
     path = None
     if label is not None:
-        # A label may be "T-shirt/top".
-        path = folder / quote(label, safe=" ") / name
+        path = _folder(folder, label) / name
         files.write(path, png_bytes(image))
     for other in before.values():
         if other != path:
@@ -58,7 +57,7 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     found = [
         (path, number)
         for number, label in enumerate(labels)
-        for path in sorted((folder / quote(label, safe=" ")).glob("*.png"))
+        for path in sorted(_folder(folder, label).glob("*.png"))
     ]
     if not found:
         raise UserError(
@@ -85,6 +84,11 @@ def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     x_train = np.concatenate([raw.x_train, images])
     y_train = np.concatenate([raw.y_train, labels])
     return raw._replace(x_train=x_train, y_train=y_train), len(labels)
+
+
+def _folder(folder: Path, label: str) -> Path:
+    # A label may be "T-shirt/top", or "..".
+    return folder / quote(label, safe=" ").replace(".", "%2E")
 
 
 def check_name(name: str) -> None:

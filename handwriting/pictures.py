@@ -91,9 +91,10 @@ def _decode(content: bytes, side: int) -> Image.Image:
         # Has a JPEG decoded at a fraction of its size.
         image.draft(None, (side, side))
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):
-            # 16 bits per pixel.
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode[0] in "IF":
+            # 16 or more bits per pixel, of which a file may use a few.
+            values = np.asarray(image, np.float32)
+            image = Image.fromarray((values * (255 / max(values.max(), 1e-9))).astype(np.uint8))
         elif image.has_transparency_data:
             image = image.convert("RGBA")
             # Blending takes memory.

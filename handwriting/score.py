@@ -10,7 +10,7 @@ from digits import metrics
 
 def report(
     probabilities: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str]
-) -> str:
+) -> list[str]:
     """For each model its accuracy on n > 0 images, and the labels that it confuses.
 
     Takes each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
@@ -30,4 +30,4 @@ def report(
             f"  {names[label]} read as {names[other]}: {count}"
             for (label, other), count in confused.most_common()
         ]
-    return "\n".join(lines)
+    return lines

@@ -15,7 +15,7 @@ from PIL import Image
 
 from digits import data
 from digits.stage import run_main
-from handwriting.__main__ import main
+from handwriting.__main__ import _answers, main
 from tests.conftest import MODELS, Workspace
 from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
 from tools import history
@@ -148,11 +148,11 @@ def test_models_that_are_not_those_of_the_run(
         (["7.png", "--label", "x", "--keep", "own"], "x: not a label; labels are 0, 1, 2"),
         (["7.png", "--label", "7"], "--label and --keep only work together"),
         (["-", "-"], "-: standard input can be read only once"),
-        (["7.png", "--save", "loop"], "loop: a link that leads nowhere"),
+        (["7.png", "--save", "loop"], "loop: File exists"),
         (["/dev/null"], "/dev/null: not a regular file"),
         (["7" * 300], f"{'7' * 300}: File name too long"),
         (["\x1b[2J.png"], "?[2J.png: no such file"),
-        (["7.png", "--save", "."], ".: the pictures are there; save to another folder"),
+        (["7.png", "--save", "."], ".: not empty; save to a new folder"),
         (["7.png", "--save", "LICENSE/seen"], "LICENSE/seen: "),
         (["7.png", "--label", "7", "--keep", "LICENSE"], "LICENSE: "),
         (["score", "empty"], "empty: no images kept here; "),
@@ -173,6 +173,12 @@ def test_bad_input(
     assert (done.status, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {error}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_labels_of_several_characters() -> None:
+    found = {"linear": np.eye(3)[[1, 2, 0]]}
+    answers = _answers(found, [np.empty((2, 28, 28)), np.empty((1, 28, 28))], ["007", "1", "12"])
+    assert [answer.models["linear"]["digit"] for answer in answers] == ["1 12", "007"]
 
 
 @pytest.mark.usefixtures("tensorflow_started")

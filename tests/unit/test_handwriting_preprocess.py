@@ -134,8 +134,8 @@ def in_colors(ink: str, paper: str) -> bytes:
     return file_bytes(ImageOps.colorize(LINE, ink, paper))
 
 
-def sixteen_bits() -> bytes:
-    return file_bytes(Image.fromarray(np.asarray(LINE).astype(np.uint16) * 257))
+def many_bits(dtype: type, factor: float) -> bytes:
+    return file_bytes(Image.fromarray((np.asarray(LINE) * factor).astype(dtype)), "TIFF")
 
 
 def phone() -> bytes:
@@ -156,7 +156,9 @@ def phone() -> bytes:
         pytest.param(file_bytes(LINE.convert("P")), id="palette"),
         pytest.param(file_bytes(LINE.convert("LA")), id="gray with alpha"),
         pytest.param(file_bytes(LINE.convert("CMYK"), "JPEG", quality=95), id="CMYK JPEG"),
-        pytest.param(sixteen_bits(), id="16 bits"),
+        pytest.param(many_bits(np.uint16, 257.0), id="16 bits"),
+        pytest.param(many_bits(np.uint16, 16.0), id="12 of 16 bits"),
+        pytest.param(many_bits(np.float32, 1 / 255), id="floats"),
         pytest.param(rotated_by_exif(), id="EXIF rotation"),
         pytest.param(phone(), id="JPEG of a phone"),
         pytest.param(ink_on_nothing("black"), id="black on transparent"),
