@@ -42,20 +42,20 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     wanted = grid.experiments(arguments.S)
-    url, commit = repository.pushed(arguments.git_remote)
+    url, commit, folder = repository.pushed(arguments.git_remote)
     finished = repository.finished(arguments.git_remote, commit)
     todo = {name: overrides for name, overrides in wanted.items() if name not in finished}
     print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
     failed = 0
     if todo:
         with (
-            tempfile.TemporaryDirectory(prefix="sweep-") as folder,
-            dask.config.set(temporary_directory=folder),
+            tempfile.TemporaryDirectory(prefix="sweep-") as temporary,
+            dask.config.set(temporary_directory=temporary),
             connect(arguments.scheduler, arguments.workers) as client,
         ):
             print(f"dashboard: {client.dashboard_link}", flush=True)
             repository.run("dvc", "push")
-            failed = run(client, todo, url, commit)
+            failed = run(client, todo, (url, commit, folder))
     names = sorted(set(wanted) & repository.finished(arguments.git_remote, commit))
     if names:
         # The metrics are in Git. Data and models stay in the DVC remote.
@@ -90,12 +90,12 @@ def connect(scheduler: str | None, workers: int) -> Client:
     return client
 
 
-def run(client: Client, todo: dict[str, list[str]], url: str, commit: str) -> int:
+def run(client: Client, todo: dict[str, list[str]], source: tuple[str, str, str]) -> int:
     """Run the experiments and report each as it ends; returns how many failed."""
     stop = Event(client=client)
     # Dask sends a lambda by value, and the module `worker` with it.
     futures = client.map(
-        lambda name, overrides: worker.experiment(name, overrides, url, commit, stop),
+        lambda name, overrides: worker.experiment(name, overrides, *source, stop),
         list(todo),
         list(todo.values()),
         pure=False,

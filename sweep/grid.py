@@ -29,6 +29,9 @@ def experiments(options: Sequence[str]) -> dict[str, list[str]]:
             for override in to_hydra_overrides(point):
                 if override.type is not OverrideType.CHANGE:
                     raise ValueError("parameters cannot be added or removed")
+                group = override.key_or_group.partition(".")[0]
+                if group not in changed:
+                    raise ValueError(f"params.yaml has no group {group}")
                 OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
             values: Any = OmegaConf.to_container(changed, resolve=True)
             settings.check(values, "-S")

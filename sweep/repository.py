@@ -7,8 +7,11 @@ from digits.errors import UserError
 from digits.text import redact
 
 
-def pushed(remote: str) -> tuple[str, str]:
-    """The URL of a Git remote and HEAD. Raises UserError if that is not all that there is here."""
+def pushed(remote: str) -> tuple[str, str, str]:
+    """The URL of a Git remote, HEAD, and the project's folder in the repository.
+
+    Raises UserError if the workspace has changes, or commits that the remote has not.
+    """
     if run("git", "status", "--porcelain"):
         raise UserError("uncommitted changes (see git status): workers see only what is committed")
     run("git", "fetch", "--quiet", remote)
@@ -17,7 +20,8 @@ def pushed(remote: str) -> tuple[str, str]:
         raise UserError(f"commit {commit[:7]} is not on {remote}: git push {remote}")
     url = run("git", "remote", "get-url", remote)
     # In a worker's clone, a relative path would mean another folder.
-    return str(Path(url).resolve()) if Path(url).is_dir() else url, commit
+    url = str(Path(url).resolve()) if Path(url).is_dir() else url
+    return url, commit, run("git", "rev-parse", "--show-prefix")
 
 
 def finished(remote: str, commit: str) -> set[str]:

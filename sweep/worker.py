@@ -24,8 +24,10 @@ class IgnoreSignals(WorkerPlugin):
             signal.signal(number, lambda number, frame: None)
 
 
-def experiment(name: str, overrides: list[str], url: str, commit: str, stop: Event) -> None:
-    """Run one experiment in this worker's clone of `url` and push its result, as `run` does."""
+def experiment(
+    name: str, overrides: list[str], url: str, commit: str, folder: str, stop: Event
+) -> None:
+    """Run an experiment in `folder` of this worker's clone and push its result, as `run` does."""
     clone = Path(get_worker().local_directory) / f"clone-{threading.get_ident()}"
     if not clone.exists():
         run(("git", "clone", "--quiet", url, str(clone)), clone.parent, stop)
@@ -41,7 +43,7 @@ def experiment(name: str, overrides: list[str], url: str, commit: str, stop: Eve
         (*python, "tools.push"),
         (*python, "dvc", "exp", "push", "--no-cache", "--force", "origin", name),
     ):
-        run(command, clone, stop)
+        run(command, clone if command[0] == "git" else clone / folder, stop)
 
 
 def run(command: tuple[str, ...], folder: Path, stop: Event) -> None:

@@ -28,6 +28,7 @@ def test_options_are_multiplied_and_named_whatever_their_order() -> None:
     [
         ("train_hidden.units=8,0", "train_hidden.units is 0; must be an integer from 1"),
         ("train_hidden.unit=8", "train_hidden.unit is not a parameter; known here: "),
+        ("train_hiden.units=8", "params.yaml has no group train_hiden"),
         ("train_hidden.units=range(1,10,0)", "range() arg 3 must not be zero"),
         ("train_hidden.units=[1", "no viable alternative at input"),
         ("prepare.dataset=${nothing}", "Interpolation key 'nothing' not found"),
@@ -62,7 +63,7 @@ def test_workers_must_be_able_to_get_the_commit(
     git("commit", "--quiet", "--allow-empty", "--message", "First")
     git("remote", "add", "origin", "../origin.git")
     git("push", "--quiet", "origin", "main")
-    url, commit = repository.pushed("origin")
+    url, commit, _ = repository.pushed("origin")
     # Valid in any folder.
     assert (url, len(commit)) == (str(tmp_path / "origin.git"), 40)
     with pytest.raises(UserError, match=r"^git fetch: fatal: 'nowhere' does not appear to be"):
