@@ -36,7 +36,7 @@ def findings() -> Iterator[Finding]:
     yield _shell()
     try:
         yield _git()
-    except UserError as error:
+    except (OSError, UserError) as error:
         yield PROBLEM, "Git", " ".join(str(error).split())
     yield from _params()
     try:

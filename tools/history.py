@@ -92,7 +92,9 @@ class Lock(BaseModel):
         names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
         trained = [name for name in names if str(paths.model(name)) in self.outputs]
         listed = self.parameters.get("evaluate.models")
-        return [name for name in listed if name in trained] if listed else trained
+        if not isinstance(listed, list):
+            return trained
+        return [name for name in listed if name in trained]
 
     def only(self, *stages: str) -> "Lock":
         """The part of it that has these stages."""
@@ -131,12 +133,12 @@ def find(name: str) -> Revision:
     match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
     commits = [match[1]] if match else [sha for sha, other in references() if other == name]
     if not commits:
-        remote = [other for _, other in references() if other.partition("/")[2] == name]
+        remote = [other for _, other in references() if other.endswith(f"/{name}")]
         hint = f"; did you mean {printable(remote[0])}?" if remote else ""
         raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
     if len(commits) > 1:
         raise UserError(f"{name!r}: several experiments have that name")
-    date = git("show", "--no-patch", "--format=%cI", commits[0]).strip()
+    date = git("show", "--no-patch", "--format=%cI", f"{commits[0]}^{{commit}}").strip()
     return Revision(name, commits[0], datetime.fromisoformat(date))
 
 
@@ -144,9 +146,11 @@ def references() -> list[tuple[str, str]]:
     """Commits and names of all branches, tags and, after them, experiments."""
     # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
     patterns = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps/*/*/*")
-    show = ("for-each-ref", "--format=%(objectname) %(refname)")
+    show = ("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
     listed = "".join(git(*show, pattern) for pattern in patterns)
-    named = re.findall(r"(?m)^(\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", listed)
+    named = re.findall(
+        r"(?m)^(?:commit|tag) (\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", listed
+    )
     return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
 
 
@@ -223,9 +227,11 @@ def read(revision: Revision, path: Path) -> bytes:
         # DVC's `cache=True` would keep a damaged file of the remote.
         with tree.open(name, "rb") as file:
             content: bytes = file.read()
+        if not md5:
+            raise FileNotFoundError
     except Exception as error:
         raise _absent(revision, path, error) from None
-    if md5 in (None, _md5(content)):
+    if md5 == _md5(content):
         return content
     if revision.name == WORKSPACE:
         raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")

@@ -3,7 +3,6 @@
 `dvc push --run-cache` pushes the records of all runs, but not all of their files.
 """
 
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from digits.errors import UserError
@@ -17,8 +16,8 @@ def main() -> None:
             runs = repo.stage_cache.push(remote=None)
             used = repo.used_objs(used_run_cache=runs)
             pushed, failed = repo.cloud.push(used[None])
-    except DvcException as error:
-        # For an invalid dvc.yaml, only the cause has the reason.
+    except Exception as error:
+        # Each kind of remote raises others. For an invalid dvc.yaml, only the cause has the reason.
         raise UserError(redact(" ".join(str(error.__cause__ or error).split()))) from None
     if failed:
         raise UserError(f"{len(failed)} files were not pushed; to continue: make push")

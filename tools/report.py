@@ -42,8 +42,8 @@ DETAILS = TypeAdapter(list[Detail]).validate_json
 
 
 def main() -> None:
-    first = history.find(os.environ.get("REV", "HEAD"))
-    second = history.find(os.environ.get("REV2", WORKSPACE))
+    first = history.find(os.environ.get("REV") or "HEAD")
+    second = history.find(os.environ.get("REV2") or WORKSPACE)
     page = html(first, second).encode()
     files.write(PAGE, page)
     print(printable(f"{PAGE}: {first.name} and {second.name}, {len(page) / 1e6:.1f} MB"))
@@ -174,7 +174,7 @@ def _charts(names: list[str], warnings: list[str]) -> Iterator[Any]:
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"dvc plots diff: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"dvc plots diff: {done.stderr.strip().splitlines()[0]}")
     plots = json.loads(done.stdout)
     for error in plots.get("errors", []):
         warnings.append(f"{error['rev']}: no chart of {error.get('source') or error['msg']}")

@@ -44,6 +44,11 @@ def result() -> Iterator[str]:
     locks = history.blobs((commit, LOCK) for commit, _ in revisions)
     others = (name for (_, name), lock in zip(revisions, locks, strict=True) if _differs(lock))
     other = next(others, "")
+    try:
+        for path in history.files(workspace, str(paths.FIGURES)):
+            history.read(workspace, path)
+    except UserError as error:
+        yield str(error)
     hint = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
     yield f"figures: {paths.FIGURES}/{hint}"
 
