@@ -70,8 +70,9 @@ def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
     if train != test:
         yield f"x_test has images of {test}x{test} pixels, x_train of {train}x{train}"
     names = _names(arrays)
-    if names.dtype.kind != "U" or names.ndim != 1 or len(set(names)) < len(names):
-        yield f"names is {names.dtype} {names.shape}; must be (labels,) of different texts"
+    printable = names.dtype.kind == "U" and all(name and name.isprintable() for name in names.flat)
+    if not printable or names.ndim != 1 or len(set(names)) < len(names):
+        yield f"names is {names.dtype} {names.shape}; must be different printable texts (labels,)"
     for part in ("train", "test"):
         largest = arrays[f"y_{part}"].max()
         if largest >= len(names):

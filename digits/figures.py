@@ -23,6 +23,8 @@ COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 WRONG = " ✗"
 COLUMNS = 8
+# A confusion matrix of more labels has no numbers: they would be too small to read.
+MAX_CELLS = 52
 # Inches: an image, the space between two, a letter, a line, a line above with space, the title.
 TILE, GAP, LETTER, LINE, CAPTION, HEADING = 1.1, 0.15, 0.083, 0.18, 0.39, 0.45
 DOTS_PER_INCH = 100
@@ -80,7 +82,7 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
         axes = figure.subplots()
         shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
         axes.set_facecolor("#E8EEF2")
-        for (row, column), images in np.ndenumerate(counts):
+        for (row, column), images in np.ndenumerate(counts if count <= MAX_CELLS else []):
             dark = row != column and shares[row, column] > 0.6 * darkest
             color = "white" if dark else "black" if images else "#B0B0B0"
             text = axes.text(column, row, str(images), color=color, ha="center", va="center")
@@ -90,12 +92,13 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
         axes.set(title=f"{dataset.name}, {name} model: {mistakes}")
         axes.set(xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
-        axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)
-        axes.set_yticks(range(count), dataset.labels)
+        if count <= MAX_CELLS:
+            axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)
+            axes.set_yticks(range(count), dataset.labels)
         label = "mistakes, in % of the label's images"
         figure.colorbar(shades, label=label, fraction=0.046, pad=0.03)
 
-    scale = max(1, count / 13)
+    scale = max(1, min(count, MAX_CELLS) / 13)
     return _png(draw, 7.6 * scale, 6.4 * scale)
 
 

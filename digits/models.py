@@ -52,13 +52,21 @@ def load(content: bytes, source: str, pixels: int, labels: int) -> keras.Model:
     except Exception as error:
         # Keras, zipfile and h5py each raise several kinds for a damaged file.
         raise UserError(f"{source}: Keras cannot load it ({first_line(error)})") from error
+    check(model, source, pixels, labels)
+    return model
+
+
+def check(model: keras.Model, source: str, pixels: int, labels: int) -> None:
+    """Raise UserError, which names `source`, if inputs or outputs of a model do not fit the data.
+
+    They are float32 (n, pixels) and float32 (n, labels).
+    """
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, pixels), (None, labels)):
         raise UserError(
             f"{source}: the model maps {shapes[0]} to {shapes[1]}, but the data set has {pixels} "
-            f"pixels and {labels} labels; train it again"
+            f"pixels and {labels} labels; correct `build`, or train it again"
         )
-    return model
 
 
 def logits(

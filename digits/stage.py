@@ -31,7 +31,7 @@ def run_main(main: Callable[[], None]) -> None:
     """
     try:
         main()
-        sys.stdout.flush()
+        print(end="", flush=True)
     except UserError as error:
         sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
     except BrokenPipeError:

@@ -50,7 +50,9 @@ def train(
     keras.utils.clear_session()
     # For layers that draw random numbers without a seed of their own.
     keras.utils.set_random_seed(settings.seed)
-    model = build(splits["train"].images.shape[1], len(dataset.labels), settings)
+    pixels, labels = splits["train"].images.shape[1], len(dataset.labels)
+    model = build(pixels, labels, settings)
+    models.check(model, f"stages/train_{name}.py", pixels, labels)
     stage.check_declared((paths.model(name), paths.history(name)))
     history = fit(model, splits["train"], splits["validation"], settings, portable)
     return {

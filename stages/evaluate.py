@@ -70,6 +70,9 @@ def pictures(
     """The figures; `images` are those of the test set, float32 (n, pixels)."""
     from digits import figures
 
+    # To Matplotlib, text between two dollar signs is a formula.
+    labels = tuple(label.replace("$", r"\$") for label in dataset.labels)
+    dataset = dataset._replace(labels=labels)
     drawn = {
         "examples": figures.examples(dataset, images, test, examples),
         "reliability": figures.reliability(dataset, test),

@@ -11,6 +11,7 @@ import pytest
 from dvc.repo import Repo
 
 from digits import files, paths, stage, training
+from digits.errors import UserError
 from stages import evaluate, prepare, train_hidden, train_linear
 from tests.conftest import MODELS, STAGES, Workspace
 
@@ -144,7 +145,7 @@ def test_other_layers_and_other_labels(
 
     monkeypatch.chdir(small.path)
     small.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
-    raw, names = dict(np.load(paths.raw("small"))), [f"a {name}" for name in "klmnopqrstuvwxyz"]
+    raw, names = dict(np.load(paths.raw("small"))), [f"$$ {name}" for name in "klmnopqrstuvwxyz"]
     raw |= {"y_test": raw["y_test"] + np.uint8(6), "x_train": raw["x_train"] // 20}
     np.savez(paths.raw("small"), names=np.array(names), **raw)
     files.write_all(prepare.main())
@@ -152,6 +153,8 @@ def test_other_layers_and_other_labels(
     assert capsys.readouterr().err == f"warning: {doubt}\n"
     first, again = (training.train("hidden", train_hidden.Settings, build) for _ in range(2))
     assert first == again
+    with pytest.raises(UserError, match=r"^stages/train_hidden\.py: the model maps None to None"):
+        training.train("hidden", train_hidden.Settings, lambda *_: None)
     warning = "warning: the bits of BatchNormalization may be those of this machine alone\n"
     assert capsys.readouterr().err == 2 * warning
     files.write_all(first | train_linear.main())

@@ -50,7 +50,14 @@ def test_a_raw_data_set_and_the_names_of_its_labels() -> None:
         ({"y_test": TINY["y_test"][1:]}, "y_test is uint8 (1,), not uint8 (2,)"),
         ({"y_test": TINY["y_test"] + np.uint8(1)}, "y_test has the label 4; labels are 0 to 3"),
         ({"names": np.array([*"abc"])}, "y_train has the label 3; labels are 0 to 2"),
-        ({"names": np.array([*"abcc"])}, "names is <U1 (4,); must be (labels,) of different texts"),
+        (
+            {"names": np.array([*"abcc"])},
+            "names is <U1 (4,); must be different printable texts",
+        ),
+        (
+            {"names": np.array([*"abc\n"])},
+            "names is <U1 (4,); must be different printable texts",
+        ),
     ],
 )
 def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) -> None:

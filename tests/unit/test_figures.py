@@ -70,7 +70,10 @@ class Measured(Figure):
         assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
-@pytest.mark.parametrize("labels", ["abcdefghijklmnopqrstuvwxyz", ["wide trousers", "ankle boots"]])
+@pytest.mark.parametrize(
+    "labels",
+    ["abcdefghijklmnopqrstuvwxyz", ["wide trousers", "ankle boots"], [*map(str, range(99))]],
+)
 def test_other_labels_and_models_have_room(
     labels: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
