@@ -1,6 +1,7 @@
 """`python -m sweep`: a grid of experiments on a Dask cluster on this machine."""
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -29,9 +30,15 @@ def commands_in(folder: Path) -> list[str]:
     ]
 
 
-def test_a_failure_does_not_stop_the_others_and_what_is_done_is_not_run_again(
-    pushed: Workspace,
+def test_a_failure_does_not_stop_the_others_and_the_rest_is_not_run_again(
+    pushed: Workspace, tmp_path: Path
 ) -> None:
+    """With the project in a folder of a larger repository."""
+    shutil.move(pushed.path / ".git", tmp_path)
+    (tmp_path / ".gitignore").write_text("home\nhub\n")
+    Workspace(tmp_path).commit()
+    pushed.run("git", "remote", "set-url", "origin", tmp_path / "hub")
+    pushed.run("git", "push", "--quiet", "origin", "main")
     done = pushed.run(*SWEEP, "-S", "prepare.dataset=small,missing", "--workers", "2", status=1)
     assert done.stdout.startswith("2 experiments, 0 of them done already\n")
     assert "data/raw/missing.npz" in done.stdout.split(" failed:\n")[1]
