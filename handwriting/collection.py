@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -64,6 +65,9 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
             f"{folder}: no images kept here; "
             f"keep some: python -m handwriting PICTURE --label {labels[-1]} --keep {folder}"
         )
+    others = sum(path.is_file() for path in folder.rglob("*")) - len(found)
+    if others:
+        print(f"{folder}: files that --keep did not write: {others}", file=sys.stderr)
     images = np.stack([_image(path) for path, _ in found])
     return images, np.array([label for _, label in found], np.uint8)
 

@@ -25,7 +25,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_kept_images_are_read_by_label_and_name() -> None:
+def test_kept_images_are_read_by_label_and_name(capsys: pytest.CaptureFixture[str]) -> None:
+    files.write(OWN / "seven/1.png", b"")
     for value, number in ((10, 3), (20, 0), (30, 3), (40, 2), (50, 1)):
         path, before = collection.keep(image(value), LABELS[number], OWN)
         assert path and path.parent.parent == OWN and before is None
@@ -34,6 +35,7 @@ def test_kept_images_are_read_by_label_and_name() -> None:
     assert labels.dtype == images.dtype == np.uint8
     assert images[:3, 0, 0].tolist() == [20, 50, 40] and images.shape == (5, 28, 28)
     assert sorted(images[3:, 5, 5].tolist()) == [10, 30]
+    assert capsys.readouterr().err == "own: files that --keep did not write: 1\n"
 
 
 def test_the_same_image_is_one_file_under_its_latest_label() -> None:
