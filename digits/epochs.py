@@ -25,7 +25,13 @@ def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tens
 
 def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
     """The order of the images in each epoch."""
-    dataset = tf.data.Dataset.range(epochs).map(lambda epoch: order(n, batch_size, seed, epoch))
+
+    # AutoGraph has nothing to do here, and would take a fifth of a second.
+    @tf.autograph.experimental.do_not_convert
+    def of_epoch(epoch: tf.Tensor) -> tf.Tensor:
+        return order(n, batch_size, seed, epoch)
+
+    dataset = tf.data.Dataset.range(epochs).map(of_epoch)
     # Left on, its thread sleeps up to ten seconds, and the end of fit() waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -87,6 +87,8 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
             color = "white" if dark else "black" if images else "#B0B0B0"
             text = axes.text(column, row, str(images), color=color, ha="center", va="center")
             text.set(fontsize=10, fontweight="bold" if row == column else "normal")
+            # To measure each text takes long; all are inside.
+            text.set_in_layout(False)
         total = int(counts.sum())
         mistakes = f"{total - np.trace(counts):,} mistakes in {total:,} test images"
         axes.set(title=f"{dataset.name}, {name} model: {mistakes}")

@@ -77,8 +77,9 @@ def logits(
     Logits are the values before a last softmax or sigmoid.
     """
 
-    # Other code than XLA's may differ in the last bits from processor to processor.
-    @tf.function(jit_compile=True)
+    # Other code than XLA's may differ in the last bits from processor to processor. AutoGraph has
+    # nothing to do here, and would take half a second.
+    @tf.function(jit_compile=True, autograph=False)
     def forward(images: tf.Tensor) -> tf.Tensor:
         outputs = layers.forward(model, images, portable)
         # Where Keras's own cross-entropy finds them.

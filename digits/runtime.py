@@ -34,8 +34,8 @@ PORTABLE = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
-# Keras imports these where they are installed; training uses neither.
-UNUSED = {"matplotlib", "pandas"}
+# Keras imports these where they are installed; training uses none of them.
+UNUSED = {"IPython", "PIL", "matplotlib", "pandas", "scipy"}
 
 
 class Settings(params.Group):

@@ -45,6 +45,14 @@ def test_only_training_and_predicting_import_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_training_imports_no_package_that_it_does_not_use() -> None:
+    code = (
+        "import sys; from digits import runtime; runtime.start(portable=True); "
+        "import digits.epochs, digits.models; sys.exit(bool(runtime.UNUSED & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_threads_are_the_cores_but_at_least_two(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, cores, threads in (("", 1, 2), ("", 8, 8), ("3", 8, 3), ("1", 8, 2), ("x", 8, 8)):
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", limit)

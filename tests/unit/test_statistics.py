@@ -1,13 +1,10 @@
-"""The comparison over seeds against SciPy, a published example and simulations; the verdicts."""
+"""The comparison over seeds against a published example; the verdicts."""
 
 import numpy as np
 import pytest
-import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
 from digits.metrics import Pairs
-from tools.statistics import SIGNIFICANCE, Difference, frequency, verdict, welch
+from tools.statistics import Difference, frequency, verdict, welch
 
 
 def test_welch_on_a_published_example() -> None:
@@ -20,32 +17,10 @@ def test_welch_on_a_published_example() -> None:
     assert result.ci95 == pytest.approx((-0.2054832, 3.3654832), abs=5e-8)
 
 
-ACCURACIES = st.lists(st.integers(0, 1000).map(lambda count: count / 1000), min_size=2, max_size=20)
-
-
-@given(first=ACCURACIES, second=ACCURACIES)
-def test_welch_agrees_with_scipy(first: list[float], second: list[float]) -> None:
-    result = welch(first, second)
-    assert result.gain == pytest.approx(np.mean(second) - np.mean(first), abs=1e-12)
-    # SciPy warns of a sample that does not vary.
-    if len(set(first)) > 1 and len(set(second)) > 1:
-        expected = scipy.stats.ttest_ind(second, first, equal_var=False)
-        interval = expected.confidence_interval()
-        assert result.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
-        assert result.ci95 == pytest.approx((interval.low, interval.high), abs=1e-9)
-
-
-def test_seeds_that_all_give_the_same_accuracy_tell_nothing() -> None:
+@pytest.mark.filterwarnings("error")
+def test_samples_that_do_not_vary() -> None:
     assert welch([0.5, 0.5, 0.5], [0.75, 0.75]) == Difference(0.25, (-1, 1), 1)
-
-
-def test_equally_good_settings_are_rarely_called_different() -> None:
-    rng = np.random.default_rng(4)
-    steady, varied = rng.normal(0.98, 0.001, (2000, 3)), rng.normal(0.98, 0.002, (2000, 5))
-    results = [welch(*pair) for pair in zip(steady.tolist(), varied.tolist(), strict=True)]
-    # 5%, and some chance.
-    assert np.mean([result.p < SIGNIFICANCE for result in results]) <= 0.06
-    assert np.mean([result.ci95[0] <= 0 <= result.ci95[1] for result in results]) >= 0.94
+    assert welch([0.5, 0.5, 0.5], [0.75, 0.8]).p == pytest.approx(1 - 2 * np.arctan(11) / np.pi)
 
 
 @pytest.mark.parametrize(
