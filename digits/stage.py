@@ -90,13 +90,13 @@ def check_declared(outputs: Iterable[Path]) -> None:
         raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
 
 
-def _modules() -> list[Path]:
+def _modules() -> set[Path]:
     """The modules of this project that are imported, as dvc.yaml names them."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = [
+    paths = {
         Path(file).relative_to(ROOT) for file in files if file and Path(file).is_relative_to(ROOT)
-    ]
-    return [path for path in paths if "site-packages" not in path.parts]
+    }
+    return {path for path in paths if "site-packages" not in path.parts}
 
 
 def _changed_modules() -> list[str]:
@@ -105,6 +105,6 @@ def _changed_modules() -> list[str]:
     started: int = sys.modules["stages"].STARTED
     return [
         str(path)
-        for path in _modules()
+        for path in sorted(_modules())
         if not (ROOT / path).is_file() or (ROOT / path).stat().st_ctime_ns > started
     ]
