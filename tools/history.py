@@ -33,6 +33,15 @@ GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=fal
 T = TypeVar("T")
 
 
+class Loader(yaml.CSafeLoader):
+    """Reads YAML as DVC writes it: in version 1.2, "no" and "on" are texts."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [pair for pair in pairs if first in "tTfF" or not pair[0].endswith(":bool")]
+        for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class Revision(NamedTuple):
     """A revision as it was asked for; of the workspace, the commit that it is based on."""
 
@@ -188,7 +197,7 @@ def parse_lock(content: bytes, run: str) -> Lock:
     """The content of a run's dvc.lock. Raises UserError if it is something else."""
     try:
         # Ten times faster than ruamel.yaml; there may be hundreds to read.
-        found = yaml.CSafeLoader(content).get_single_data()
+        found = Loader(content).get_single_data()
         # A value may be nested too deeply to be printed.
         str(found)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

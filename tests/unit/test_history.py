@@ -136,11 +136,12 @@ def test_an_invalid_lock_is_left_out_by_name(commit: Callable[..., str], content
 
 
 def test_lists_and_dates_as_values_are_settings_like_others(commit: Callable[..., str]) -> None:
-    commit(units=[100, 50], schedule={"warmup": 1})
+    commit(units=[100, 50], schedule={"warmup": 1}, mode="no")
     text = Path("dvc.lock").read_text().replace('"warmup": 1', '"start": 2026-01-02')
-    Path("dvc.lock").write_text(text)
+    Path("dvc.lock").write_text(text.replace('"no"', "no"))
     git("commit", "--quiet", "--all", "--message", "a date")
-    assert "units [100, 50]" in " ".join(leaderboard(found()))
+    text = " ".join(leaderboard(found()))
+    assert "units [100, 50]" in text and "mode no" in text
 
 
 @pytest.mark.parametrize(
