@@ -43,6 +43,9 @@ def not_run(checkout: Callable[[], Workspace], **params: object) -> Workspace:
 
 def test_the_committed_results(mnist_pipeline: Workspace) -> None:
     assert mnist_pipeline.run("git", "status", "--porcelain").stdout == ""
+    for name in ("examples.png", "mistakes_hidden.png"):
+        drawn = (mnist_pipeline.path / "metrics/figures" / name).read_bytes()
+        assert drawn == (mnist_pipeline.path / "docs" / name).read_bytes(), "make pictures"
 
 
 def test_other_circumstances(

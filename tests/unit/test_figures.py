@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -34,12 +33,6 @@ DRAW: dict[str, Callable[[DataSet], bytes]] = {
 
 def pixels(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
-
-
-def area(content: bytes, color: str) -> int:
-    """How many pixels have about this color."""
-    expected = np.round(np.array(to_rgb(color)) * 255)
-    return int((np.abs(pixels(content) - expected).max(axis=2) < 3).sum())
 
 
 @pytest.mark.parametrize("name", DRAW)
@@ -91,23 +84,13 @@ def test_other_labels_and_models_have_room(
 
 def test_only_wrong_predictions_are_marked() -> None:
     def marked(*wrong: int) -> int:
+        """How many pixels are vermillion."""
         predicted = LABELS.copy()
         predicted[list(wrong)] = (predicted[list(wrong)] + 1) % 10
         found = metrics.predictions(3 * np.eye(10, dtype=np.float32)[predicted], LABELS)
-        return area(figures.examples(DIGITS, IMAGES, {"a": RIGHT, "b": found}, 8), "#D55E00")
+        content = figures.examples(DIGITS, IMAGES, {"a": RIGHT, "b": found}, 8)
+        return int((np.abs(pixels(content) - [0xD5, 0x5E, 0x00]).max(axis=2) < 3).sum())
 
-    assert [figures.percent(share) for share in (1.0, 1 - 1e-12)] == ["100.00%", "99.99%"]
     assert marked() == marked(8) == 0
     assert 1000 < marked(3) < marked(3, 4)
-
-
-def test_the_confusion_matrix_is_shaded_by_mistakes_alone() -> None:
-    counts = np.diag([1000] * 10)
-    perfect = figures.confusion(DIGITS, "linear", RIGHT._replace(confusion=counts))
-    counts[3, 5] = 100
-    content = figures.confusion(DIGITS, "linear", RIGHT._replace(confusion=counts))
-    # The diagonal has a color of its own; the only kind of mistake has the darkest shade.
-    diagonal, darkest = "#E8EEF2", "#7F2704"
-    assert area(perfect, diagonal) == pytest.approx(area(content, diagonal), rel=0.05)
-    cell = area(content, diagonal) / 10
-    assert 0.6 * cell < area(content, darkest) - area(perfect, darkest) < 1.2 * cell
+    assert [figures.percent(share) for share in (1.0, 1 - 1e-12)] == ["100.00%", "99.99%"]
