@@ -37,19 +37,18 @@ def test_on_another_architecture_a_line_says_that_the_bits_differ(
     assert line.endswith("differ from the committed ones in the last digits")
 
 
-def test_only_training_and_predicting_import_tensorflow() -> None:
-    code = (
-        "import sys, stages.prepare, stages.evaluate, stages.train_linear, stages.train_hidden, "
-        "digits.figures; sys.exit(bool({'tensorflow', 'keras', 'scipy'} & sys.modules.keys()))"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_training_imports_no_package_that_it_does_not_use() -> None:
-    code = (
-        "import sys; from digits import runtime; runtime.start(portable=True); "
-        "import digits.epochs, digits.models; sys.exit(bool(runtime.UNUSED & sys.modules.keys()))"
-    )
+@pytest.mark.parametrize(
+    ("code", "unused"),
+    [
+        ("from stages import prepare, evaluate, train_hidden", {"tensorflow", "keras", "scipy"}),
+        (
+            "from digits import runtime; runtime.start(True); from digits import epochs, models",
+            runtime.UNUSED,
+        ),
+    ],
+)
+def test_packages_are_imported_only_where_they_are_used(code: str, unused: set[str]) -> None:
+    code += f"; import sys; sys.exit(bool({unused} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
