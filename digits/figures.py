@@ -20,7 +20,7 @@ from digits.metrics import Predictions
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
 # Of the models, in their order.
 COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("s", "o", "^", "D", "v", "P", "X")
+MARKERS = ("s", "o", "^", "D", "v", "P")
 WRONG = " ✗"
 COLUMNS = 8
 # A confusion matrix of more labels has no numbers: they would be too small to read.
@@ -133,32 +133,29 @@ def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", label="perfectly calibrated")
-        for number, (name, model) in enumerate(predicted.items()):
+        for axes in (upper, lower):
+            axes.set_prop_cycle(color=COLORS, marker=MARKERS)
+            axes.grid(color="#E0E0E0")
+        diagonal = {"color": GRAY, "linestyle": "--", "marker": ""}
+        upper.plot([0, 1], [0, 1], label="perfectly calibrated", **diagonal)
+        for name, model in predicted.items():
             bins = model.reliability
             filled = bins.counts > 0
             counts, accuracy = bins.counts[filled], bins.accuracy[filled]
             low, high = metrics.proportion_ci95(accuracy * counts, counts)
             error = metrics.calibration_error(bins)
-            style = {
-                "color": COLORS[number % len(COLORS)],
-                "marker": MARKERS[number % len(MARKERS)],
-            }
             upper.errorbar(
                 bins.confidence[filled],
                 accuracy,
                 yerr=np.maximum((accuracy - low, high - accuracy), 0),
                 capsize=3,
                 label=f"{name} (calibration error {error:.4f})",
-                **style,
             )
-            lower.plot(bins.confidence[filled], counts, linestyle=":", **style)
+            lower.plot(bins.confidence[filled], counts, linestyle=":")
         title = f"{dataset.name}, test images: accuracy at each confidence, with 95% intervals"
         upper.set(title=title, ylabel="accuracy", ylim=(0, 1.02))
         upper.legend(loc="lower right")
         lower.set(xlabel="confidence", ylabel="images", yscale="log", xlim=(0, 1.02))
-        for axes in (upper, lower):
-            axes.grid(color="#E0E0E0")
 
     return _png(draw, 7, 7)
 
