@@ -40,6 +40,7 @@ COUNT_LINES = {
     name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
 }
 ONE_HOUR_MS = 3_600_000
+Done = subprocess.CompletedProcess[str]
 
 
 class Workspace:
@@ -68,7 +69,7 @@ class Workspace:
 
     def run(
         self, *command: str | Path, status: int | None = 0, env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Done:
         """Run a command here; fail unless it exits with `status` (None: any)."""
         done = subprocess.run(
             command,
@@ -81,15 +82,13 @@ class Workspace:
         assert status in (None, done.returncode), f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def run_module(
-        self, name: str, *arguments: str | Path, **options: Any
-    ) -> subprocess.CompletedProcess[str]:
+    def run_module(self, name: str, *arguments: str | Path, **options: Any) -> Done:
         return self.run(sys.executable, "-m", name, *arguments, **options)
 
-    def dvc(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    def dvc(self, *arguments: str | Path, **options: Any) -> Done:
         return self.run_module("dvc", *arguments, **options)
 
-    def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def stage(self, name: str, **options: Any) -> Done:
         """Run a stage; its lines are counted, unlike those of the stages that DVC runs."""
         return self.run_module(f"stages.{name}", env=COUNT_LINES, **options)
 
@@ -104,20 +103,18 @@ class Workspace:
         lines = self.dvc("repro", *arguments).stdout.splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
-    def make(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, **options: Any) -> Done:
         """`make`, with the packages of the environment that runs the tests."""
         done = ("--old-file=setup", "--old-file=setup-dev", "--no-print-directory")
         return self.run("make", *done, *arguments, **options)
 
     @contextmanager
-    def start(
-        self, *command: str, env: dict[str, str] | None = None
-    ) -> Iterator[subprocess.Popen[str]]:
+    def start(self, *command: str, **env: str) -> Iterator[subprocess.Popen[str]]:
         """A running command, in a process group as in a shell; all of it is killed at the end."""
         with subprocess.Popen(
             command,
             cwd=self.path,
-            env=self.environment | (env or {}),
+            env=self.environment | env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -179,9 +176,7 @@ def tensorflow_started() -> None:
 
 def committed(name: str) -> bytes:
     """A file as Git has it, which a run in this checkout may have changed since."""
-    return subprocess.run(
-        ["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
+    return subprocess.check_output(["git", "show", f"HEAD:{name}"], cwd=ROOT)
 
 
 def cut_from_mnist(start: int = 0) -> bytes:
@@ -193,26 +188,22 @@ def cut_from_mnist(start: int = 0) -> bytes:
     return file.getvalue()
 
 
+Checkout = Callable[[], Workspace]
+
+
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Makes a fresh workspace: the files of this checkout that Git does not ignore, committed.
 
     Parameters, lock and metrics, which a run changes, are taken as committed.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
+    # The data that DVC tracks stay here.
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", ":!*.dvc"]
+    listed = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
 
     def make() -> Workspace:
         workspace = Workspace(tmp_path_factory.mktemp("clone") / "digits")
-        for name in listed.rstrip("\0").split("\0"):
-            # The data that DVC tracks stay here.
-            if name.endswith(".dvc"):
-                continue
+        for name in listed:
             target = workspace.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if name.startswith(("params.yaml", "dvc.lock", "metrics/")):
@@ -227,7 +218,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace
     return make
 
 
-MakeOnce = Callable[[str, Callable[[], Workspace]], Workspace]
+MakeOnce = Callable[[str, Checkout], Workspace]
 
 
 @pytest.fixture(scope="session")
@@ -237,7 +228,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
 
-    def make_once(name: str, make: Callable[[], Workspace]) -> Workspace:
+    def make_once(name: str, make: Checkout) -> Workspace:
         made = folder / name
         with (folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -251,7 +242,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
 
 
 @pytest.fixture(scope="session")
-def small_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
+def small_pipeline(checkout: Checkout, once: MakeOnce) -> Workspace:
     """A finished, committed run on the data set `small`, which DVC tracks.
 
     The branch and experiment `wide` has WIDE hidden units. Shared: change only a copy of it.
@@ -295,7 +286,7 @@ def shared(small: Workspace) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def mnist_pipeline(checkout: Callable[[], Workspace], once: MakeOnce) -> Workspace:
+def mnist_pipeline(checkout: Checkout, once: MakeOnce) -> Workspace:
     """A finished run on MNIST with the default parameters. Shared: change only a copy of it."""
 
     def make() -> Workspace:

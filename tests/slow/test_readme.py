@@ -2,10 +2,9 @@
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import ROOT, Workspace
+from tests.conftest import ROOT, Checkout, Workspace
 
 BLOCKS = re.findall(
     r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```)?",
@@ -23,7 +22,7 @@ def pattern(shown: str) -> str:
 
 
 def test_every_block_can_be_typed_and_prints_what_is_shown(
-    checkout: Callable[[], Workspace], tmp_path: Path
+    checkout: Checkout, tmp_path: Path
 ) -> None:
     repository = checkout()
     script = "".join(f"{commands}echo '{MARK}'\n" for commands, _ in BLOCKS)

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from digits import runtime
-from tests.conftest import SMALL, Workspace, cut_from_mnist
+from tests.conftest import SMALL, Checkout, Workspace, cut_from_mnist
 
 QEMU = shutil.which("qemu-x86_64")
 # These would stop TensorFlow, Keras or Matplotlib, or change the bits, if they reached them.
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def not_run(checkout: Callable[[], Workspace], **params: object) -> Workspace:
+def not_run(checkout: Checkout, **params: object) -> Workspace:
     workspace = checkout()
     (workspace.path / "data/raw/small.npz").write_bytes(cut_from_mnist())
     workspace.set_params(**SMALL | params)
@@ -48,9 +47,7 @@ def test_the_committed_results(mnist_pipeline: Workspace) -> None:
         assert drawn == (mnist_pipeline.path / "docs" / name).read_bytes(), "make pictures"
 
 
-def test_other_circumstances(
-    small_pipeline: Workspace, checkout: Callable[[], Workspace], tmp_path: Path
-) -> None:
+def test_other_circumstances(small_pipeline: Workspace, checkout: Checkout, tmp_path: Path) -> None:
     """Another folder, home, environment and number of cores; nothing cached."""
     elsewhere = not_run(checkout)
     (tmp_path / ".keras").mkdir()
@@ -66,7 +63,7 @@ def test_other_circumstances(
 
 
 @pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")
-def test_the_oldest_processor(checkout: Callable[[], Workspace], tmp_path: Path) -> None:
+def test_the_oldest_processor(checkout: Checkout, tmp_path: Path) -> None:
     """Haswell was the first with AVX2 and FMA. The hidden layer has its real width here."""
     # Half of the images are held out, since emulated training takes minutes.
     half = {"prepare.validation_size": 750, "train_hidden.units": 1000, "train_hidden.epochs": 1}

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import Workspace
+from tests.conftest import Checkout
 
 
 def test_it_sets_up_dotenv_and_leaves_the_active_environment_alone(
-    checkout: Callable[[], Workspace], tmp_path: Path
+    checkout: Checkout, tmp_path: Path
 ) -> None:
     workspace = checkout()
     other = tmp_path / "other"

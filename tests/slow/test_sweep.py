@@ -54,7 +54,7 @@ def test_a_failure_does_not_stop_the_others_and_the_rest_is_not_run_again(
 def test_ctrl_c_ends_a_sweep_and_all_that_it_started(pushed: Workspace, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with pushed.start(*SWEEP, env={"TMPDIR": str(temporary)}) as head:
+    with pushed.start(*SWEEP, TMPDIR=str(temporary)) as head:
         wait_until(
             lambda: (
                 head.poll() is not None

@@ -13,13 +13,6 @@ ARRAY = np.random.default_rng(0).random(1000)
 GOOD = formats.array_bytes({"a": ARRAY, "b": ARRAY[:2]})
 
 
-def npz(array: np.ndarray) -> bytes:
-    """As NumPy writes it: not compressed, and it pickles objects."""
-    content = io.BytesIO()
-    np.savez(content, a=array)
-    return content.getvalue()
-
-
 def test_arrays_come_back_from_the_same_bytes_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
     read = formats.parse_arrays(GOOD, "a.npz", ["a", "c"])
     assert read.keys() == {"a"}
@@ -35,15 +28,19 @@ def test_arrays_come_back_from_the_same_bytes_at_any_time(monkeypatch: pytest.Mo
     [
         (GOOD[: len(GOOD) // 2], "File is not a zip file"),
         (GOOD[:500] + bytes(50) + GOOD[550:], "Bad CRC-32 for file 'a.npy'"),
-        # With one bit less, the array is empty.
-        (npz(ARRAY).replace(b"(1000,)", b"(0000,)"), "Bad CRC-32 for file 'a.npy'"),
-        (npz(np.array([{}])), "Object arrays cannot be loaded when allow_pickle=False"),
     ],
 )
 def test_a_damaged_npz_file_is_named(content: bytes, reason: str) -> None:
     with pytest.raises(UserError) as error:
         formats.parse_arrays(content, "a.npz", ["a"])
-    assert str(error.value).startswith(f"a.npz: not a usable .npz file ({reason}")
+    assert str(error.value) == f"a.npz: not a usable .npz file ({reason})"
+
+
+def test_nothing_is_unpickled() -> None:
+    content = io.BytesIO()
+    np.savez(content, a=np.array([{}]))
+    with pytest.raises(UserError, match="Object arrays cannot be loaded when allow_pickle=False"):
+        formats.parse_arrays(content.getvalue(), "a.npz", ["a"])
 
 
 def test_json_is_sorted_and_rounded() -> None:
@@ -59,5 +56,3 @@ def test_json_is_sorted_and_rounded() -> None:
 def test_csv_has_a_header_and_rounded_columns() -> None:
     content = formats.csv_bytes({"n": range(2), "x": np.array([1 / 3, 2]), "empty": [None, None]})
     assert content == b"n,x,empty\n0,0.333333,\n1,2.0,\n"
-    with pytest.raises(ValueError, match="zip"):
-        formats.csv_bytes({"n": range(2), "x": [1]})

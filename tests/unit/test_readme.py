@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from digits import paths
-from tests.conftest import ROOT, Workspace, committed
+from tests.conftest import ROOT, Checkout, committed
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [*ROOT.glob("*.md"), ROOT / "data/raw/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +36,7 @@ def test_the_comparison_of_the_models() -> None:
     assert f"it is correct on {hidden['only_model_right']}." in text
 
 
-def test_the_picture_of_the_pipeline(checkout: Callable[[], Workspace]) -> None:
+def test_the_picture_of_the_pipeline(checkout: Checkout) -> None:
     drawn = checkout().dvc("dag", "--mermaid").stdout
     assert drawn.split() == README.split("```mermaid\n")[1].split("```")[0].split()
 
