@@ -6,10 +6,10 @@ On the same test images, and over all seeds that the settings have been run with
 import csv
 import os
 import shlex
-import statistics
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from statistics import mean, stdev
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
@@ -20,9 +20,8 @@ from digits.stage import run_main
 from digits.text import columns, printable, shorten, wrapped
 from tools import history
 from tools.history import SEED, WORKSPACE, Lock, Model, Revision, Settings
-from tools.statistics import MIN_SEEDS, difference, p_value, percent, verdict, welch
+from tools.statistics import MIN_SEEDS, difference, p_value, verdict, welch
 
-MAX_NAME = 12
 MAX_VALUE = 40
 MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
 
@@ -30,13 +29,12 @@ MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
 class Prediction(BaseModel):
     """A row of metrics/predictions/NAME.csv."""
 
-    index: int
     label: int = Field(ge=0, le=255)
     prediction: int = Field(ge=0, le=255)
     confidence: float = Field(ge=0, le=1)
 
 
-PREDICTIONS = TypeAdapter(list[Prediction]).validate_python
+PREDICTIONS = TypeAdapter(Annotated[list[Prediction], Field(min_length=1)]).validate_python
 
 
 class Comparison(NamedTuple):
@@ -64,26 +62,21 @@ class Sample(NamedTuple):
 
 
 def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
-    """Compare each model that both have.
-
-    Raises UserError if there is none, if the test images differ or predictions cannot be read.
-    """
+    """Compare each model that both have. Raises UserError if there is none, or images differ."""
     old, new = history.lock(first), history.lock(second)
-    other_images = test_images(old).isdisjoint(test_images(new))
     compared = {}
     for name in (name for name in old.models if name in new.models):
         path = paths.predictions(name)
-        before, after = (
+        (labels, before, sure), (others, after, surer) = (
             parse_predictions(history.read(revision, path), f"{revision.name}: {path}")
             for revision in (first, second)
         )
-        if other_images or not np.array_equal(before[0], after[0]):
+        if not test_images(old) & test_images(new) or not np.array_equal(labels, others):
             raise UserError(
                 f"{first.name} and {second.name} have other test images, or prepare them in "
                 "another way; only predictions for the same images can be compared"
             )
-        confidence = np.maximum(before[2], after[2])
-        compared[name] = Comparison(before[0], before[1], after[1], confidence)
+        compared[name] = Comparison(labels, before, after, np.maximum(sure, surer))
     if not compared:
         raise UserError(f"{first.name} and {second.name} have no model in common")
     return compared
@@ -93,8 +86,6 @@ def parse_predictions(content: bytes, source: str) -> np.ndarray:
     """Labels, predictions and confidences in a file of them, float64 (3, n). Raises UserError."""
     rows = list(csv.DictReader(content.decode(errors="replace").splitlines()))
     found = history.parse(PREDICTIONS, rows, source)
-    if not found or [row.index for row in found] != list(range(len(found))):
-        raise UserError(f"{source}: the index does not count the rows from 0")
     return np.array([(row.label, row.prediction, row.confidence) for row in found]).T
 
 
@@ -107,20 +98,16 @@ def test_images(lock: Lock) -> set[str]:
 def conclusions(
     compared: Mapping[str, Comparison], first: Revision, second: Revision
 ) -> tuple[list[str], list[str]]:
-    """The verdicts, with "" before each model, and the commands that run missing seeds.
-
-    Raises UserError if a revision belongs to another pipeline.
-    """
-    names = label(first), label(second)
+    """The verdicts, with "" before each model, and the commands that run missing seeds."""
+    both, names = (first, second), (first.name, second.name)
     known, _ = history.runs()
     text, samples = [], []
     for model, (labels, before, after, _) in compared.items():
-        old, new = (percent((labels == side).mean()) for side in (before, after))
+        old, new = (f"{(labels == side).mean():.2%}" for side in (before, after))
         if np.array_equal(before, after):
             text += ["", f"{model}: {old} and {new} correct, identical predictions"]
             continue
         pairs = metrics.pairs(before == labels, after == labels)
-        one, other = (_sample(revision, model, known) for revision in (first, second))
         text += [
             "",
             f"{model}: {old} and {new} correct, {difference(pairs)}",
@@ -128,35 +115,29 @@ def conclusions(
             f"{pairs.only_second_right} in {names[1]}; McNemar's exact test: {p_value(pairs.p)}",
             f"  verdict, these two models: {verdict(pairs, *names, 'models')}",
         ]
-        if one.settings == other.settings:
-            text.append("  over seeds: only the seeds differ, so this difference is due to chance")
-        else:
+        one, other = (_sample(revision, model, known) for revision in both)
+        text += _over_seeds(one, other)
+        if one.settings != other.settings:
             samples += [one, other]
-            text += _over_seeds(one, other)
-    for revision, reference in ((first, second), (second, first)):
-        models = set(history.lock(revision).models) - set(history.lock(reference).models)
-        if models:
-            text += ["", f"not compared, only in {label(revision)}: {', '.join(sorted(models))}"]
-    commands = [line for revision in (first, second) for line in _command(revision, samples)]
+    for revision in both:
+        if models := sorted(set(history.lock(revision).models) - compared.keys()):
+            text += ["", f"not compared, only in {revision.name}: {', '.join(models)}"]
+    commands = [line for revision in both for line in _command(revision, samples)]
     return text, [*commands, "  dvc queue start"] if commands else []
 
 
 def _over_seeds(one: Sample, other: Sample) -> list[str]:
-    """The comparison over seeds, in words."""
-    names = label(one.revision), label(other.revision)
-    lacking = [
-        f"{len(sample.missing)} more of {name}"
-        for sample, name in zip((one, other), names, strict=True)
-        if sample.missing
-    ]
+    if one.settings == other.settings:
+        return ["  over seeds: only the seeds differ, so this difference is due to chance"]
+    both, names = (one, other), (one.revision.name, other.revision.name)
+    lacking = [f"{len(s.missing)} more of {s.revision.name}" for s in both if s.missing]
     if lacking:
         return [f"  over seeds: each side needs {MIN_SEEDS}; run {' and '.join(lacking)}"]
-    sides = list(one.accuracies.values()), list(other.accuracies.values())
-    result = welch(*sides)
+    first, second = (list(sample.accuracies.values()) for sample in both)
+    result = welch(first, second)
     old, new = (
-        f"{percent(statistics.mean(side))} (std {100 * statistics.stdev(side):.2f}, "
-        f"{len(side)} seeds)"
-        for side in sides
+        f"{mean(side):.2%} (std {100 * stdev(side):.2f}, {len(side)} seeds)"
+        for side in (first, second)
     )
     return [
         f"  over seeds: {old} and {new}, {difference(result)}; Welch's t-test: {p_value(result.p)}",
@@ -183,32 +164,26 @@ def _command(revision: Revision, samples: Iterable[Sample]) -> list[str]:
         return []
     lock = history.lock(revision).only("prepare", *seeds)
     changes = history.changes(lock.made_from, history.in_workspace(lock))
-    options = {key: old for key, (old, _) in changes.items() if "/" not in key}
-    before = after = ""
-    if revision.name != WORKSPACE and (len(options) < len(changes) or "none" in options.values()):
-        # Its code or data are only there, and so are its parameters.
-        options = {}
-        before, after = f"git switch --detach {revision.commit[:7]} && ", " && git switch -"
+    options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
+    # Its code or data are only there, and so are its parameters.
+    elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
+    options = {} if elsewhere else options
     options |= {f"{stage}.{SEED}": values for stage, values in seeds.items()}
     settings = " ".join(f"-S {shlex.quote(f'{key}={value}')}" for key, value in options.items())
-    command = f"{before}dvc exp run --queue {settings}{after}"
+    command = f"dvc exp run --queue {settings}"
+    if elsewhere:
+        command = f"git switch --detach {revision.commit[:7]} && {command} && git switch -"
     # Indented and continued.
     lines = textwrap.wrap(command, columns() - 5, break_long_words=False, break_on_hyphens=False)
     return [f"  {line}" for line in " \\\n".join(lines).splitlines()]
 
 
-def label(revision: Revision) -> str:
-    """The revision's name, or its commit if that name is long."""
-    return revision.name if len(revision.name) <= MAX_NAME else revision.commit[:7]
-
-
 def origin(revision: Revision) -> str:
     """The revision's commit and date, and the changes since its run."""
-    text = f"{revision.commit[:7]}, {revision.date:%Y-%m-%d %H:%M}"
-    if revision.name == WORKSPACE:
-        text = f"based on {revision.commit[:7]}"
-    elif label(revision) != revision.name:
-        text += f", {revision.name}"
+    text = f"based on {revision.commit[:7]}"
+    if revision.name != WORKSPACE:
+        show = ("show", "--no-patch", "--format=%cd", "--date=format:%Y-%m-%d %H:%M")
+        text = f"{revision.commit[:7]}, {history.git(*show, revision.commit).strip()}"
     changed = history.unrun(revision)
     return f"{text}, changed since its run: {changed}" if changed else text
 
@@ -225,8 +200,8 @@ def main() -> None:
         for key, (old, new) in history.changes(*made_from).items()
     ]
     count = len(next(iter(compared.values())).labels)
-    width = max(len(label(revision)) for revision in revisions)
-    lines = [f"{label(revision):{width}}  {origin(revision)}" for revision in revisions]
+    width = max(map(len, names))
+    lines = [f"{revision.name:{width}}  {origin(revision)}" for revision in revisions]
     lines.append(f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}")
     verdicts, commands = conclusions(compared, first, second)
     seeds = ["", MORE_SEEDS, *commands] if commands else []

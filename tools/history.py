@@ -1,24 +1,26 @@
 """Revisions (a branch, tag, commit, experiment or the workspace): their files, and all models.
 
 The inputs of a model are read from dvc.lock, since params.yaml may have been changed after the run.
+A file that does not fit this pipeline raises a UserError that names it and its revision.
 """
 
 import functools
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import yaml
 from dvc.api import DVCFileSystem
+from dvc.utils.flatten import flatten
 from dvc_data.index import DataIndexDirError
-from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
+from fsspec import AbstractFileSystem
+from fsspec.implementations.dirfs import DirFileSystem
+from pydantic import AfterValidator, BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from digits import params, paths
 from digits.data import DataSet
@@ -47,7 +49,6 @@ class Revision(NamedTuple):
 
     name: str
     commit: str
-    date: datetime
 
 
 class AbsentError(UserError):
@@ -66,7 +67,8 @@ class Stage(BaseModel):
 
     deps: list[File] = []
     outs: list[File] = []
-    params: dict[str, dict[str, Any]] = {}
+    # By their file, as in {"train_hidden.units": 1000}.
+    params: dict[str, Annotated[dict[str, Any], AfterValidator(flatten)]] = {}
 
 
 class Lock(BaseModel):
@@ -84,16 +86,14 @@ class Lock(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """As in {"train_hidden.units": 1000}."""
-        groups = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
-        return {key: value for group in groups for key, value in flat(group).items()}
+        found = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
+        return {key: value for values in found for key, value in values.items()}
 
     @property
     def made_from(self) -> dict[str, Any]:
         """The parameters, and the code and data that no stage wrote."""
-        return self.parameters | {
-            path: md5 for path, md5 in self.inputs.items() if path not in self.outputs
-        }
+        files = {path: md5 for path, md5 in self.inputs.items() if path not in self.outputs}
+        return self.parameters | files
 
     @property
     def models(self) -> list[str]:
@@ -101,9 +101,7 @@ class Lock(BaseModel):
         names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
         trained = [name for name in names if str(paths.model(name)) in self.outputs]
         listed = self.parameters.get("evaluate.models")
-        if not isinstance(listed, list):
-            return trained
-        return [name for name in listed if name in trained]
+        return [name for name in listed if name in trained] if isinstance(listed, list) else trained
 
     def only(self, *stages: str) -> "Lock":
         """The part of it that has these stages."""
@@ -128,7 +126,6 @@ class Model(NamedTuple):
 
     settings: Settings
     seeds: tuple[str, str]  # of prepare, of the training
-    md5: str  # of its file
     run: str  # a name of the revision
     validation: float | None  # None: no images were held out
     test: float
@@ -139,42 +136,39 @@ def find(name: str) -> Revision:
     wanted = "HEAD" if name == WORKSPACE else name
     # Through its input, since a name may look like an option.
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
-    match = re.fullmatch(r"([0-9a-f]{40}) commit \d+\n", answer)
-    commits = [match[1]] if match else [sha for sha, other in references() if other == name]
-    if not commits:
-        remote = [other for _, other in references() if other.endswith(f"/{name}")]
-        hint = f"; did you mean {printable(remote[0])}?" if remote else ""
-        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
-    if len(commits) > 1:
+    if re.fullmatch(r"[0-9a-f]{40} commit \d+\n", answer):
+        return Revision(name, answer[:40])
+    known = references()
+    found = [revision for revision in known if revision.name == name]
+    if len(found) > 1:
         raise UserError(f"{name!r}: several experiments have that name")
-    date = git("show", "--no-patch", "--format=%cI", f"{commits[0]}^{{commit}}").strip()
-    return Revision(name, commits[0], datetime.fromisoformat(date))
+    if not found:
+        remote = [other.name for other in known if other.name.endswith(f"/{name}")]
+        hint = f"; did you mean {remote[0]}?" if remote else ""
+        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
+    return found[0]
 
 
-def references() -> list[tuple[str, str]]:
-    """Commits and names of all branches, tags and, after them, experiments."""
-    # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
-    patterns = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps/*/*/*")
+def references() -> list[Revision]:
+    """All branches, tags and, after them, experiments."""
     show = ("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
-    listed = "".join(git(*show, pattern) for pattern in patterns)
-    named = re.findall(
-        r"(?m)^(?:commit|tag) (\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$", listed
-    )
-    return [(commit, name) for commit, name in named if not name.endswith("/HEAD")]
+    # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
+    listed = git(*show, "refs/heads", "refs/remotes", "refs/tags") + git(*show, "refs/exps/*/*/*")
+    pattern = r"(?m)^(?:commit|tag) (\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$"
+    named = re.findall(pattern, listed)
+    return [Revision(name, commit) for commit, name in named if not name.endswith("/HEAD")]
 
 
 def git(*arguments: str, stdin: str = "") -> str:
     """The output of a Git command. Raises UserError with Git's message if it fails."""
     done = subprocess.run(
         [*GIT, *arguments],
-        env=os.environ | {"LC_ALL": "C"},
         input=stdin.encode(errors="surrogateescape"),
         capture_output=True,
         check=False,
     )
     if done.returncode:
-        message = done.stderr.decode(errors="replace").strip()
-        raise UserError(message or f"git {arguments[0]} failed")
+        raise UserError(done.stderr.decode(errors="replace").strip())
     return done.stdout.decode(errors="surrogateescape")
 
 
@@ -182,27 +176,27 @@ def git(*arguments: str, stdin: str = "") -> str:
 def lock(revision: Revision) -> Lock:
     """dvc.lock of a revision. Raises UserError if there is none, or one in a merge conflict."""
     if revision.name == WORKSPACE:
-        refuse_conflicts()
+        for path in (LOCK, paths.PARAMS):
+            if path.is_file() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
+                raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
         content = LOCK.read_bytes() if LOCK.is_file() else b""
     else:
-        content = blobs([(revision.commit, LOCK)])[0]
+        (content,) = blobs([revision.commit], LOCK)
     if not content:
-        raise AbsentError(
-            f"{revision.name}: has no {LOCK}: it was not run, or the project was elsewhere"
-        )
+        raise AbsentError(f"{revision.name}: has no {LOCK}: not run, or the project was elsewhere")
     return parse_lock(content, revision.name)
 
 
 def parse_lock(content: bytes, run: str) -> Lock:
-    """The content of a run's dvc.lock. Raises UserError if it is something else."""
+    """The content of a run's dvc.lock."""
     try:
         # Ten times faster than ruamel.yaml; there may be hundreds to read.
         found = Loader(content).get_single_data()
         # A value may be nested too deeply to be printed.
         str(found)
+        return parse(Lock.model_validate, found, f"{run}: {LOCK}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{run}: {LOCK} is not YAML ({printable(first_line(error))})") from None
-    return parse(Lock.model_validate, found, f"{run}: {LOCK}")
 
 
 def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
@@ -215,29 +209,16 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
         raise UserError(f"{source}: {where}: {first['msg']}") from None
 
 
-def refuse_conflicts() -> None:
-    """Raise UserError in the middle of a merge."""
-    for path in (LOCK, paths.PARAMS):
-        if path.is_file() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
-            raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
-
-
 @functools.cache
 def read(revision: Revision, path: Path) -> bytes:
     """A file that Git or DVC tracks, with the MD5 that dvc.lock, or a folder in it, has for it.
 
     Raises AbsentError if there is no such file, and UserError if its content is another one.
     """
-    listed = lock(revision).outputs.get(str(path))
-    tree, folder = _tree(revision)
-    name = f"{folder}{path}"
+    listed, tree = lock(revision).outputs.get(str(path)), _tree(revision)
     try:
-        md5 = listed or tree.info(name).get("dvc_info", {}).get("md5")
-        # DVC's `cache=True` would keep a damaged file of the remote.
-        with tree.open(name, "rb") as file:
-            content: bytes = file.read()
-        if not md5:
-            raise FileNotFoundError
+        md5 = listed or tree.info(str(path))["dvc_info"]["md5"]
+        content: bytes = tree.read_bytes(str(path))
     except Exception as error:
         raise _absent(revision, path, error) from None
     if md5 == _md5(content):
@@ -249,7 +230,7 @@ def read(revision: Revision, path: Path) -> bytes:
 
 def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
     # Each kind of remote raises others.
-    nowhere = isinstance(error, FileNotFoundError | DataIndexDirError)
+    nowhere = isinstance(error, KeyError | FileNotFoundError | DataIndexDirError)
     reason = "neither here nor in the DVC remote" if nowhere else redact(first_line(error))
     remedy = "dvc repro"
     if revision.name != WORKSPACE:
@@ -259,12 +240,13 @@ def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
 
 
 @functools.cache
-def _tree(revision: Revision) -> tuple[DVCFileSystem, str]:
-    """The files of a revision, and the project's folder among them."""
+def _tree(revision: Revision) -> AbstractFileSystem:
+    """The project's files."""
     if revision.name == WORKSPACE:
-        return DVCFileSystem(), ""
-    prefix = git("rev-parse", "--show-prefix").strip()
-    return DVCFileSystem(rev=revision.commit, subrepos=True), prefix
+        return DVCFileSystem()
+    # At a commit, DVC counts from Git's top folder.
+    project = git("rev-parse", "--show-prefix").strip() or "/"
+    return DirFileSystem(project, DVCFileSystem(rev=revision.commit, subrepos=True))
 
 
 def _md5(content: bytes) -> str:
@@ -273,9 +255,8 @@ def _md5(content: bytes) -> str:
 
 def files(revision: Revision, output: str) -> list[Path]:
     """The file that is an output of a stage, or all in that folder. Raises AbsentError."""
-    tree, top = _tree(revision)
     try:
-        return [Path(name).relative_to(top) for name in sorted(tree.find(f"{top}{output}"))]
+        return [Path(name) for name in sorted(_tree(revision).find(output))]
     except DataIndexDirError as error:
         raise _absent(revision, Path(output), error) from None
 
@@ -295,24 +276,19 @@ def dataset(revision: Revision) -> DataSet:
 
 
 def in_workspace(lock: Lock) -> dict[str, Any]:
-    """`lock.made_from` as it would be after a run in the workspace as it is now.
-
-    Data that are not here count as unchanged. Raises UserError as `params.read` does.
-    """
-    refuse_conflicts()
+    """`lock.made_from` as it would be after a run in the workspace as it is now."""
     groups = {key.partition(".")[0] for key in lock.parameters}
-    now = flat({name: group for name, group in params.read().items() if name in groups})
-    for name in lock.made_from.keys() & lock.inputs.keys():
-        path = Path(name)
-        kept = "" if path.suffix == ".py" else lock.inputs[name]
-        now[name] = _md5(path.read_bytes()) if path.is_file() else kept
-    return now
+    now = flatten({name: group for name, group in params.read().items() if name in groups})
+    for path in map(Path, lock.made_from.keys() & lock.inputs.keys()):
+        # Data that are not here count as unchanged.
+        kept = "" if path.suffix == ".py" else lock.inputs[str(path)]
+        now[str(path)] = _md5(path.read_bytes()) if path.is_file() else kept
+    return dict(now)
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """The parameters and files whose values differ, with both; "none": it has none."""
-    keys = dict.fromkeys([*old, *new])
-    texts = {key: (shown(old.get(key, "none")), shown(new.get(key, "none"))) for key in keys}
+    texts = {key: (shown(old.get(key, "none")), shown(new.get(key, "none"))) for key in old | new}
     return {key: pair for key, pair in texts.items() if pair[0] != pair[1]}
 
 
@@ -330,45 +306,35 @@ def unrun(revision: Revision) -> str:
     return ", ".join(changed)
 
 
-def flat(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups of parameters, as in {"train_hidden.units": 1000}."""
-    values: dict[str, Any] = {}
-    for name, group in groups.items():
-        pairs = group.items() if isinstance(group, dict) else ()
-        values |= {f"{name}.{key}": value for key, value in pairs} or {name: group}
-    return values
-
-
 def runs() -> tuple[list[Model], list[str]]:
     """The models of all finished runs, and the branches, tags and experiments that do not fit.
 
     Each model, and each combination of settings and seeds, is there once; branches come first.
     """
     named = references()
-    log = ("log", "--full-history", "--format=%H %h", "--abbrev=7", "--branches", "--tags")
-    older = git(*log, "--remotes", "--glob=refs/exps", "HEAD", "--", str(LOCK)).splitlines()
-    commits: dict[str, str] = {}
-    for commit, name in [*named, *(line.split() for line in older)]:
-        commits.setdefault(commit, name)
-    locks = blobs((commit, LOCK) for commit in commits)
+    log = git("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
+    names: dict[str, str] = {}
+    for name, commit in [*named, *(line.split() for line in log.splitlines())]:
+        names.setdefault(commit, name)
     models: dict[tuple[Settings, tuple[str, str]], Model] = {}
     seen, unfit = set(), []
-    for (commit, run), content in zip(commits.items(), locks, strict=True):
+    for (commit, run), content in zip(names.items(), blobs(names, LOCK), strict=True):
         try:
-            found = parse_lock(content, run) if content else Lock(stages={})
+            found = parse_lock(content or b"stages: {}", run)
             for name in found.models:
-                if found.outputs[str(paths.model(name))] not in seen:
-                    this = model(found, name, run, *blobs([(commit, paths.metrics(name))]))
-                    seen.add(this.md5)
+                md5 = found.outputs[str(paths.model(name))]
+                if md5 not in seen:
+                    this = model(found, name, run, *blobs([commit], paths.metrics(name)))
                     models.setdefault((this.settings, this.seeds), this)
+                    seen.add(md5)
         except UserError:
             unfit.append(run)
-    return list(models.values()), [run for _, run in named if run in unfit]
+    return list(models.values()), [run for run, _ in named if run in unfit]
 
 
-def blobs(wanted: Iterable[tuple[str, Path]]) -> list[bytes]:
-    """The contents of files that Git tracks, by commit and path; b"" where there is none."""
-    names = "".join(f"{commit}:./{path}\n" for commit, path in wanted)
+def blobs(commits: Iterable[str], path: Path) -> list[bytes]:
+    """The content, at each commit, of a file that Git tracks; b"" where there is none."""
+    names = "".join(f"{commit}:./{path}\n" for commit in commits)
     answers = io.BytesIO(git("cat-file", "--batch", stdin=names).encode(errors="surrogateescape"))
     contents = []
     # "<id> blob <size>", the content and a line feed; or "<name> missing".
@@ -378,32 +344,21 @@ def blobs(wanted: Iterable[tuple[str, Path]]) -> list[bytes]:
 
 
 def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
-    """One of the models of a run, from its dvc.lock and its metrics/NAME.json.
-
-    Raises UserError if they do not fit this pipeline.
-    """
-    used = lock.only("prepare", f"train_{name}")
-    made_from = {key: shown(value) for key, value in used.made_from.items()}
-    code = sorted(item for item in made_from.items() if item[0].endswith(".py"))
-    data, hyperparameters = (
-        {
-            key.removeprefix(group): value
-            for key, value in made_from.items()
-            if key.startswith(group)
-        }
-        for group in ("prepare.", f"train_{name}.")
-    )
+    """One of the models of a run, from its dvc.lock and its metrics/NAME.json."""
+    used = lock.only("prepare", f"train_{name}").made_from
     scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
     try:
+        used["prepare.md5"] = used[str(paths.raw(used["prepare.dataset"]))][:8]
+        texts = {key: shown(value) for key, value in sorted(used.items())}
+        data, hyperparameters = (
+            {key.removeprefix(group): text for key, text in texts.items() if key.startswith(group)}
+            for group in ("prepare.", f"train_{name}.")
+        )
         seeds = data.pop(SEED), hyperparameters.pop(SEED)
-        data["md5"] = made_from[str(paths.raw(data["dataset"]))][:8]
         validation, test = scores["validation"].get("accuracy"), scores["test"]["accuracy"]
     except KeyError as error:
         raise UserError(f"{run}: made by another pipeline, without {error}") from None
-    settings = Settings(
-        name,
-        tuple(sorted(data.items())),
-        tuple(sorted(hyperparameters.items())),
-        hashlib.sha256(repr(code).encode()).hexdigest(),
-    )
-    return Model(settings, seeds, used.outputs[str(paths.model(name))], run, validation, test)
+    code = [item for item in texts.items() if item[0].endswith(".py")]
+    digest = hashlib.sha256(repr(code).encode()).hexdigest()
+    settings = Settings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
+    return Model(settings, seeds, run, validation, test)

@@ -4,11 +4,12 @@ They are ranked by validation accuracy: the best of many on the test images woul
 Models whose settings differ in the seeds alone share a row.
 """
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 import tabulate
+from dvc.repo import Repo
 
 from digits.errors import UserError
 from digits.metrics import holm
@@ -18,7 +19,6 @@ from tools import history
 from tools.history import Model, Settings
 from tools.statistics import MIN_SEEDS, SIGNIFICANCE, welch
 
-NOTHING = "-"
 MAX_CELL = 12
 LEGEND = (
     f"vs. best: Welch's t-test over seeds, corrected for the number of rows by Holm's method; each "
@@ -30,20 +30,14 @@ QUEUE = Path(".dvc/tmp/exps/celery")
 
 
 def leaderboard(models: Iterable[Model]) -> list[str]:
-    """A table for each set of validation images; only within one are accuracies comparable.
-
-    Raises UserError if nothing has been validated.
-    """
+    """A table for each set of validation images; only within one are accuracies comparable."""
     tables: dict[tuple[tuple[str, str], ...], dict[Settings, list[Model]]] = {}
     for model in models:
         if model.validation is not None:
             rows = tables.setdefault(model.settings.data, {})
             rows.setdefault(model.settings, []).append(model)
     if not tables:
-        raise UserError(
-            "no run here has a validation accuracy: run `dvc repro` or `dvc exp run`, with "
-            "prepare.validation_size above 0"
-        )
+        raise UserError("no run with validation here: dvc repro, prepare.validation_size above 0")
     text = []
     for data, rows in tables.items():
         common = set.intersection(*(set(settings.hyperparameters) for settings in rows))
@@ -55,15 +49,11 @@ def leaderboard(models: Iterable[Model]) -> list[str]:
 def vs_best(samples: Sequence[Sequence[float]]) -> list[str]:
     """How each sample of accuracies compares with the first, which has the best mean."""
     best, *others = samples
-    enough = [min(len(best), len(other)) >= MIN_SEEDS for other in others]
-    tested = [other for other, many in zip(others, enough, strict=True) if many]
-    p_values = iter(holm([welch(best, other).p for other in tested]))
-    marks = ["best"]
-    for many in enough:
-        if not many:
-            marks.append("too few seeds")
-        else:
-            marks.append("worse" if next(p_values) < SIGNIFICANCE else "no clear difference")
+    marks = ["best", *["too few seeds"] * len(others)]
+    tested = [row for row, other in enumerate(others, 1) if min(len(best), len(other)) >= MIN_SEEDS]
+    p_values = holm([welch(best, samples[row]).p for row in tested])
+    for row, p in zip(tested, p_values, strict=True):
+        marks[row] = "worse" if p < SIGNIFICANCE else "no clear difference"
     return marks
 
 
@@ -74,16 +64,16 @@ def _table(rows: Mapping[Settings, list[Model]], common: set[tuple[str, str]]) -
     # Code is named only where it tells models apart.
     one_code = len({(row.model, row.code) for row in rows}) == len({row.model for row in rows})
     samples = {row: [model.validation or 0.0 for model in rows[row]] for row in rows}
-    ranked = sorted(rows, key=lambda row: -statistics.mean(samples[row]))
+    ranked = sorted(rows, key=lambda row: -mean(samples[row]))
     table = [["model", *keys, "accuracy", "std", "seeds", "vs. best", "best run"]]
     for row, mark in zip(ranked, vs_best([samples[row] for row in ranked]), strict=True):
         sample, values = samples[row], dict(row.hyperparameters)
         table.append(
             [
                 row.model if one_code else f"{row.model}, code {row.code[:4]}",
-                *(shorten(values.get(key, NOTHING), MAX_CELL) for key in keys),
-                f"{statistics.mean(sample):.4f}",
-                f"{statistics.stdev(sample):.4f}" if len(sample) > 1 else NOTHING,
+                *(shorten(values.get(key, "-"), MAX_CELL) for key in keys),
+                f"{mean(sample):.4f}",
+                f"{stdev(sample):.4f}" if len(sample) > 1 else "-",
                 str(len(sample)),
                 mark,
                 rows[row][sample.index(max(sample))].run,
@@ -97,9 +87,6 @@ def _table(rows: Mapping[Settings, list[Model]], common: set[tuple[str, str]]) -
 
 
 def _queue() -> str:
-    # Takes a second to import.
-    from dvc.repo import Repo
-
     with Repo() as repo:
         queue = repo.experiments.celery_queue
         waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 
 import tabulate
 
@@ -9,8 +10,9 @@ from digits import formats, paths
 from digits.errors import UserError
 from digits.stage import run_main
 from digits.text import printable, wrapped
-from tools import compare, history
-from tools.history import LOCK, WORKSPACE
+from tools import history
+from tools.compare import test_images
+from tools.history import WORKSPACE, Revision
 from tools.statistics import Difference, difference, verdict
 
 # Other metrics follow.
@@ -39,29 +41,25 @@ def result() -> Iterator[str]:
         yield f"{model} vs. {baseline}: {difference(found)}; {said}"
     if changed := history.unrun(workspace):
         yield f"changed since this run: {changed}; to run it: dvc repro"
-    # Another revision to compare with, if there is one.
-    revisions = [(workspace.commit, "HEAD"), *history.references()]
-    locks = history.blobs((commit, LOCK) for commit, _ in revisions)
-    others = (name for (_, name), lock in zip(revisions, locks, strict=True) if _differs(lock))
-    other = next(others, "")
     try:
         for path in history.files(workspace, str(paths.FIGURES)):
             history.read(workspace, path)
     except UserError as error:
         yield str(error)
+    other = _another_run(workspace)
     hint = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
     yield f"figures: {paths.FIGURES}/{hint}"
 
 
-def _differs(lock: bytes) -> bool:
-    """Whether this dvc.lock is of another run on the same test images."""
-    if lock in (b"", LOCK.read_bytes()):
-        return False
-    try:
-        there, here = (history.parse_lock(content, "") for content in (lock, LOCK.read_bytes()))
-    except UserError:
-        return False
-    return not compare.test_images(there).isdisjoint(compare.test_images(here))
+def _another_run(workspace: Revision) -> str:
+    """The name of a revision with another run on the same test images, or ""."""
+    here = history.lock(workspace)
+    for revision in (workspace._replace(name="HEAD"), *history.references()):
+        with suppress(UserError):
+            there = history.lock(revision)
+            if there != here and test_images(there) & test_images(here):
+                return revision.name
+    return ""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Is one of two models, or of two settings over several seeds, better? In words."""
 
-import statistics
 import warnings
 from collections.abc import Sequence
+from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ SIGNIFICANCE = 0.05
 MIN_SEEDS = 3
 # No assumption behind a p-value holds further than this.
 MIN_SHOWN_P = 1e-6
+# SciPy says so of a sample that does not vary.
+warnings.filterwarnings("ignore", "Precision loss occurred")
 
 
 class Difference(NamedTuple):
@@ -25,20 +27,17 @@ class Difference(NamedTuple):
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Compare the means of two samples of at least two values, whose variances may differ.
+    """Welch's t-test and interval for two samples of at least two values.
 
-    Welch's t-test and interval. Source: Welch, Biometrika 34 (1947) 28-35. If neither sample
-    varies, nothing measures chance: p is 1, the interval -1 to 1.
+    Source: Welch, Biometrika 34 (1947) 28-35.
     """
     from scipy.stats import ttest_ind
 
-    gain = statistics.mean(second) - statistics.mean(first)
+    gain = mean(second) - mean(first)
+    # If neither varies, nothing measures chance.
     if len(set(first)) == len(set(second)) == 1:
         return Difference(gain, (-1.0, 1.0), 1.0)
-    with warnings.catch_warnings():
-        # Of a sample that hardly varies.
-        warnings.simplefilter("ignore")
-        result = ttest_ind(second, first, equal_var=False)
+    result = ttest_ind(second, first, equal_var=False)
     low, high = result.confidence_interval()
     return Difference(gain, (float(low), float(high)), float(result.pvalue))
 
@@ -71,13 +70,8 @@ def p_value(p: float) -> str:
     return f"p = {np.format_float_positional(p, precision=2, fractional=False, trim='-')}"
 
 
-def percent(share: float) -> str:
-    """A share, as in 97.84%."""
-    return f"{100 * share:.2f}%"
-
-
 def difference(result: Pairs | Difference) -> str:
     """The gain with its interval, in percentage points."""
-    # Adding 0 takes the sign from what rounds to 0.
-    gain, low, high = (f"{round(100 * share, 2) + 0:+.2f}" for share in (result.gain, *result.ci95))
+    # z: zero has the sign +.
+    gain, low, high = (f"{100 * share:+z.2f}" for share in (result.gain, *result.ci95))
     return f"{gain} points (95% interval {low} to {high})"

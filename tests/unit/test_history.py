@@ -1,27 +1,16 @@
 """The models of all runs in Git, among revisions of other pipelines and damaged ones."""
 
-import copy
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from digits.errors import UserError
 from tools import history
 from tools.leaderboard import leaderboard
 
-PREPARE: dict[str, Any] = {
-    "deps": [{"path": "data/raw/mnist.npz", "md5": "11"}, {"path": "a.py", "md5": "12"}],
-    "params": {"params.yaml": {"prepare": {"dataset": "mnist", "seed": 1}}},
-}
-TRAIN: dict[str, Any] = {
-    "deps": [{"path": "b.py", "md5": "13"}],
-    "params": {"params.yaml": {"train_hidden": {"units": 100, "seed": 1}}},
-    "outs": [{"path": "models/hidden.keras", "md5": "14"}],
-}
-HIDDEN_FIRST = ["hidden", "linear"]
 METRICS = {"test": {"accuracy": 0.75}, "validation": {"accuracy": 0.5}}
 
 
@@ -31,30 +20,38 @@ def git(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
 
 
-@pytest.fixture
-def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Commits a run of the hidden model to a new repository; returns the commit."""
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     Path("metrics").mkdir()
 
-    def make(
-        prepare: object = PREPARE, train: object = TRAIN, metrics: object = METRICS, **changes: Any
-    ) -> str:
-        train = copy.deepcopy(train)
-        if changes:
-            assert isinstance(train, dict)
-            # Another seed, another model.
-            train["outs"][0]["md5"] = json.dumps(changes)
-            train["params"]["params.yaml"]["train_hidden"] |= changes
-        stages = {"prepare": prepare, "train_hidden": train}
-        Path("dvc.lock").write_text(json.dumps({"stages": stages}))
-        Path("metrics/hidden.json").write_text(json.dumps(metrics))
-        git("add", ".")
-        git("commit", "--quiet", "--allow-empty", "--message", "run")
-        return git("rev-parse", "HEAD")
 
-    return make
+def run(data: str = "11", code: str = "12", model: str = "", **changes: Any) -> dict[str, Any]:
+    """The stages in dvc.lock after a run of the hidden model; with other inputs, another model."""
+    hyperparameters = {"units": 100, "seed": 1} | changes
+    md5 = model or f"{data} {code} {hyperparameters}"
+    return {
+        "prepare": {
+            "deps": [{"path": "data/raw/mnist.npz", "md5": data}],
+            "params": {"params.yaml": {"prepare": {"dataset": "mnist", "seed": 1}}},
+        },
+        "train_hidden": {
+            "deps": [{"path": "b.py", "md5": code}],
+            "params": {"params.yaml": {"train_hidden": hyperparameters}},
+            "outs": [{"path": "models/hidden.keras", "md5": md5}],
+        },
+    }
+
+
+def commit(stages: object, metrics: object = METRICS) -> str:
+    """Commit a dvc.lock with these stages, or this text; returns the commit."""
+    text = stages if isinstance(stages, str) else json.dumps({"stages": stages})
+    Path("dvc.lock").write_text(text)
+    Path("metrics/hidden.json").write_text(json.dumps(metrics))
+    git("add", ".")
+    git("commit", "--quiet", "--allow-empty", "--message", "run")
+    return git("rev-parse", "HEAD")
 
 
 def found() -> list[history.Model]:
@@ -63,15 +60,13 @@ def found() -> list[history.Model]:
     return models
 
 
-def test_models_of_branches_experiments_and_older_commits_are_found_once(
-    commit: Callable[..., str],
-) -> None:
-    older = commit(seed=3)
-    base = commit()
+def test_models_of_branches_experiments_and_older_commits_are_found_once() -> None:
+    older = commit(run(seed=3))
+    base = commit(run())
     git("switch", "--quiet", "--create", "other")
-    commit(units=200)
+    commit(run(units=200))
     git("switch", "--quiet", "--detach", "main")
-    experiment = commit(seed=2)
+    experiment = commit(run(seed=2))
     git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/lucky-name", experiment)
     git("switch", "--quiet", "main")
     git("tag", "same")
@@ -84,100 +79,79 @@ def test_models_of_branches_experiments_and_older_commits_are_found_once(
     }
 
 
-def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds(
-    commit: Callable[..., str],
-) -> None:
-    # With a comment more, the code of the next run: the same model.
-    commit(train=TRAIN | {"deps": [{"path": "b.py", "md5": "a comment more"}]})
-    commit()
-    for key, index, md5 in (("deps", 0, "other data"), ("deps", 1, "other code")):
-        prepare, train = copy.deepcopy(PREPARE), copy.deepcopy(TRAIN)
-        prepare[key][index]["md5"] = train["outs"][0]["md5"] = md5
-        commit(prepare, train)
-    commit(seed=2)
+def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds() -> None:
+    commit(run(code="a comment more", model="the same"))
+    commit(run(model="the same"))
+    for other in (run(data="other"), run(code="other"), run(seed=2)):
+        commit(other)
     assert len(found()) == 4
     assert len({model.settings for model in found()}) == 3
 
 
 @pytest.mark.parametrize(
-    ("prepare", "train", "metrics"),
+    ("stages", "metrics"),
     [
-        (None, TRAIN, METRICS),
-        ({}, TRAIN, METRICS),
-        (PREPARE, TRAIN | {"deps": "b.py"}, METRICS),
-        (PREPARE, TRAIN | {"params": {"params.yaml": {"train_hidden": {"units": 7}}}}, METRICS),
-        (PREPARE, TRAIN, {"test": {}, "validation": {}}),
-        (PREPARE, TRAIN, METRICS | {"test": {"accuracy": int("9" * 400)}}),
-        (PREPARE, TRAIN, METRICS | {"test": {"accuracy": float("nan")}}),
-        (PREPARE, TRAIN, [0.5]),
+        (run() | {"prepare": None}, METRICS),
+        (run() | {"prepare": {}}, METRICS),
+        (run() | {"prepare": {"deps": "b.py"}}, METRICS),
+        ("a: [", METRICS),
+        (f"stages: {'[' * 2000}{']' * 2000}", METRICS),
+        (run(), [0.5]),
+        (run(), {"test": {}, "validation": {}}),
+        (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}),
+        (run(), METRICS | {"test": {"accuracy": float("nan")}}),
     ],
 )
-def test_a_run_that_does_not_fit_is_left_out_by_name(
-    commit: Callable[..., str], prepare: object, train: object, metrics: object
-) -> None:
-    commit(seed=5)
+def test_a_run_that_does_not_fit_is_left_out_by_name(stages: object, metrics: object) -> None:
+    commit(run(seed=5))
     git("switch", "--quiet", "--create", "odd")
-    commit(prepare, train, metrics)
+    commit(stages, metrics)
     models, unfit = history.runs()
     assert [model.seeds for model in models] == [("1", "5")]
     assert unfit == ["odd"]
 
 
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe\x00", b"- a\n- b", b"a: [", b"stages: 1", b"[" * 2000 + b"]" * 2000]
-)
-def test_an_invalid_lock_is_left_out_by_name(commit: Callable[..., str], content: bytes) -> None:
-    commit()
-    git("switch", "--quiet", "--create", "odd")
-    Path("dvc.lock").write_bytes(content)
-    git("commit", "--quiet", "--all", "--message", "damaged")
-    models, unfit = history.runs()
-    assert (len(models), unfit) == (1, ["odd"])
+def test_a_name_that_no_revision_has() -> None:
+    commit(run())
+    git("update-ref", "refs/remotes/origin/half", "main")
+    git("tag", "blob", "main:dvc.lock")
+    said = "no branch, tag, commit or experiment has that name"
+    for name in ("nowhere", "--all", "blob"):
+        with pytest.raises(UserError, match=f"^'{name}': {said}$"):
+            history.find(name)
+    with pytest.raises(UserError, match=rf"^'half': {said}; did you mean origin/half\?$"):
+        history.find("half")
 
 
-def test_lists_and_dates_as_values_are_settings_like_others(commit: Callable[..., str]) -> None:
-    commit(units=[100, 50], schedule={"warmup": 1}, mode="no")
-    text = Path("dvc.lock").read_text().replace('"warmup": 1', '"start": 2026-01-02')
-    Path("dvc.lock").write_text(text.replace('"no"', "no"))
-    git("commit", "--quiet", "--all", "--message", "a date")
-    text = " ".join(leaderboard(found()))
-    assert "units [100, 50]" in text and "mode no" in text
+def test_values_are_those_of_params_yaml() -> None:
+    text = json.dumps({"stages": run(units=[100, 50], schedule={"start": 1}, mode="no")})
+    commit(text.replace('"start": 1', '"start": 2026-01-02').replace('"no"', "no"))
+    board = " ".join(leaderboard(found()))
+    assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board
 
 
-@pytest.mark.parametrize(
-    ("evaluate", "models"),
-    [
-        ({"examples": 40}, HIDDEN_FIRST),
-        ({"models": ["linear", "hidden"]}, ["linear", "hidden"]),
-        ({"models": ["linear", "conv"]}, ["linear"]),
-    ],
-)
-def test_the_trained_models_in_the_order_of_the_list(
-    evaluate: dict[str, Any], models: list[str]
-) -> None:
-    stages: dict[str, Any] = {
-        f"train_{name}": {"outs": [{"path": f"models/{name}.keras"}]} for name in HIDDEN_FIRST
-    }
-    stages |= {"train_conv": {}, "evaluate": {"params": {"params.yaml": {"evaluate": evaluate}}}}
-    assert history.Lock.model_validate({"stages": stages}).models == models
+def test_the_trained_models_in_the_order_of_the_list() -> None:
+    outs = {name: [{"path": f"models/{name}.keras"}] for name in ("hidden", "linear")}
+    stages: dict[str, Any] = {f"train_{name}": {"outs": out} for name, out in outs.items()}
+    stages["evaluate"] = {"params": {"params.yaml": {"evaluate": {}}}}
+    assert history.Lock.model_validate({"stages": stages}).models == ["hidden", "linear"]
+    stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
+    assert history.Lock.model_validate({"stages": stages}).models == ["linear", "hidden"]
 
 
-def test_git_is_read_whatever_the_user_has_configured(commit: Callable[..., str]) -> None:
+def test_git_is_read_whatever_the_user_has_configured() -> None:
     key = Path(".git/key").absolute()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    settings = {
+    for name, value in {
         "gpg.format": "ssh",
         "user.signingKey": str(key),
         "commit.gpgSign": "true",
-        "color.ui": "always",
-        "core.pager": "false",
-        "core.abbrev": "40",
         "log.showSignature": "true",
-        "log.decorate": "full",
         "log.follow": "true",
-    }
-    for name, value in settings.items():
+        "color.ui": "always",
+        "core.abbrev": "40",
+    }.items():
         git("config", name, value)
-    head = commit()
+    head = commit(run())
     assert history.find("main").commit == head
     assert [model.run for model in found()] == ["main"]

@@ -6,40 +6,44 @@ from digits.errors import UserError
 from tools.history import Model, Settings
 from tools.leaderboard import leaderboard, vs_best
 
+SETTINGS = Settings(
+    "hidden", (("dataset", "mnist"),), (("epochs", "5"), ("units", "100")), "abcdef"
+)
+FASHION = SETTINGS._replace(data=(("dataset", "fashion"),))
 
-def model(
-    run: str,
-    validation: float | None,
-    units: str = "100",
-    seed: str = "1",
-    dataset: str = "mnist",
-    name: str = "hidden",
-    code: str = "abcdef",
-) -> Model:
+
+def model(run: str, validation: float | None, settings: Settings = SETTINGS) -> Model:
     """A model; the better its validation accuracy, the worse its test accuracy."""
-    hyperparameters = (("epochs", "5"), ("units", units))
-    settings = Settings(name, (("dataset", dataset),), hyperparameters, code)
-    return Model(settings, ("1", seed), f"{run} {name}", run, validation, 1 - (validation or 0))
+    return Model(settings, ("1", run), run, validation, 1 - (validation or 0))
+
+
+def units(number: str) -> Settings:
+    return SETTINGS._replace(hyperparameters=(("epochs", "5"), ("units", number)))
 
 
 def test_the_best_mean_over_seeds_comes_first() -> None:
+    # A name is there to be copied, so it is not cut.
+    name = "feature/" + "x" * 200
     board = leaderboard(
         [
             model("main", 0.8),
-            model("lucky", 0.97, units="300", seed="1"),
-            model("unlucky", 0.91, units="300", seed="2"),
-            model("steady", 0.95, units="1000"),
+            model("lucky", 0.97, units("300")),
+            model("unlucky", 0.91, units("300")),
+            model(name, 0.95, units("1" * 50)),
+            model("unvalidated", None),
         ]
     )
     assert board[:6] == [
         # Values that all rows have in common are in the title.
         "Validation accuracy, dataset mnist, epochs 5",
         "",
-        "model   units  accuracy     std  seeds  vs. best       best run",
-        "hidden   1000    0.9500       -      1  best           steady",
-        "hidden    300    0.9400  0.0424      2  too few seeds  lucky",
-        "hidden    100    0.8000       -      1  too few seeds  main",
+        "model          units  accuracy     std  seeds  vs. best       best run",
+        f"hidden  111111111...    0.9500       -      1  best           {name}",
+        "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
+        "hidden           100    0.8000       -      1  too few seeds  main",
     ]
+    with pytest.raises(UserError, match="no run with validation here"):
+        leaderboard([model("unvalidated", None)])
 
 
 def test_the_verdicts_are_corrected_for_the_number_of_rows() -> None:
@@ -53,28 +57,14 @@ def test_the_verdicts_are_corrected_for_the_number_of_rows() -> None:
 
 
 def test_only_models_with_the_same_validation_images_share_a_table() -> None:
-    board = leaderboard([model("main", 0.8), model("other", 0.99, dataset="fashion")])
+    board = leaderboard([model("main", 0.8), model("other", 0.99, FASHION)])
     first, second = "\n".join(board).split("\n\nValidation accuracy, ")
     assert "mnist" in first and "other" not in first
     assert second.startswith("dataset fashion") and "other" in second
 
 
 def test_code_is_named_where_it_tells_rows_apart() -> None:
-    one = [model("main", 0.8), model("main", 0.9, name="linear", code="012345")]
+    one = [model("main", 0.8), model("main", 0.9, SETTINGS._replace(model="linear", code="012345"))]
     assert "code" not in " ".join(leaderboard(one))
-    two = " ".join(leaderboard([*one, model("tanh", 0.81, code="fedcba")]))
+    two = " ".join(leaderboard([*one, model("tanh", 0.81, SETTINGS._replace(code="fedcba"))]))
     assert "hidden, code abcd" in two and "hidden, code fedc" in two
-
-
-def test_long_values_are_cut_and_names_of_runs_are_not() -> None:
-    # A name is there to be copied.
-    name = "feature/" + "x" * 200
-    board = leaderboard([model(name, 0.9, units="1" * 50), model("main", 0.8)])
-    assert "  111111111...  " in board[3] and board[3].endswith(f"  {name}")
-
-
-def test_models_without_validation_images_are_left_out() -> None:
-    board = leaderboard([model("unvalidated", None), model("main", 0.8)])
-    assert "unvalidated" not in " ".join(board)
-    with pytest.raises(UserError, match="no run here has a validation accuracy"):
-        leaderboard([model("unvalidated", None)])
