@@ -101,7 +101,7 @@ def conclusions(
     """The verdicts, with "" before each model, and the commands that run missing seeds."""
     both, names = (first, second), (first.name, second.name)
     known, _ = history.runs()
-    text, samples = [], []
+    text, olds, news = [], [], []
     for model, (labels, before, after, _) in compared.items():
         old, new = (f"{(labels == side).mean():.2%}" for side in (before, after))
         if np.array_equal(before, after):
@@ -118,11 +118,12 @@ def conclusions(
         one, other = (_sample(revision, model, known) for revision in both)
         text += _over_seeds(one, other)
         if one.settings != other.settings:
-            samples += [one, other]
+            olds.append(one)
+            news.append(other)
     for revision in both:
         if models := sorted(set(history.lock(revision).models) - compared.keys()):
             text += ["", f"not compared, only in {revision.name}: {', '.join(models)}"]
-    commands = [line for revision in both for line in _command(revision, samples)]
+    commands = [*_command(first, olds), *_command(second, news)]
     return text, [*commands, "  dvc queue start"] if commands else []
 
 
@@ -155,11 +156,7 @@ def _sample(revision: Revision, name: str, known: Iterable[Model]) -> Sample:
 
 def _command(revision: Revision, samples: Iterable[Sample]) -> list[str]:
     """The lines of the command that puts a revision's missing seeds into DVC's queue."""
-    seeds = {
-        f"train_{sample.settings.model}": ",".join(sample.missing)
-        for sample in samples
-        if sample.revision == revision and sample.missing
-    }
+    seeds = {f"train_{s.settings.model}": ",".join(s.missing) for s in samples if s.missing}
     if not seeds:
         return []
     lock = history.lock(revision).only("prepare", *seeds)

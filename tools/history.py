@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, FiniteFloat, TypeAdapter, Valida
 from digits import params, paths
 from digits.data import DataSet
 from digits.errors import UserError, first_line
-from digits.text import printable, redact
+from digits.text import redact
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
@@ -196,7 +196,7 @@ def parse_lock(content: bytes, run: str) -> Lock:
         str(found)
         return parse(Lock.model_validate, found, f"{run}: {LOCK}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{run}: {LOCK} is not YAML ({printable(first_line(error))})") from None
+        raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
 
 
 def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
@@ -205,7 +205,7 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
         return validate(content)
     except ValidationError as unfit:
         first = unfit.errors()[0]
-        where = printable(".".join(map(str, first["loc"])))
+        where = ".".join(map(str, first["loc"]))
         raise UserError(f"{source}: {where}: {first['msg']}") from None
 
 

@@ -86,20 +86,16 @@ def _table(rows: Mapping[Settings, list[Model]], common: set[tuple[str, str]]) -
     return [line.rstrip() for line in text.splitlines()]
 
 
-def _queue() -> str:
-    with Repo() as repo:
-        queue = repo.experiments.celery_queue
-        waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
-    return f"DVC's queue: {waiting} waiting, {running} running"
-
-
 def main() -> None:
     models, unfit = history.runs()
     lines = leaderboard(models)
     if unfit:
         lines.append(f"left out: {', '.join(unfit)}; dvc.lock or metrics do not fit this pipeline")
     if QUEUE.is_dir():
-        lines.append(_queue())
+        with Repo() as repo:
+            queue = repo.experiments.celery_queue
+            waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
+        lines.append(f"DVC's queue: {waiting} waiting, {running} running")
     print(*map(printable, wrapped(lines)), sep="\n")
 
 

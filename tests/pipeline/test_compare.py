@@ -26,8 +26,7 @@ STALE = "is not the one in dvc.lock: dvc checkout, dvc pull or dvc repro"
 
 def compare(workspace: Workspace, rev: str, rev2: str = "workspace", status: int = 0) -> str:
     """The output of `make compare`, or its error."""
-    env = {"REV": rev, "REV2": rev2}
-    done = workspace.run_module("tools.compare", env=env, status=status)
+    done = workspace.run_module("tools.compare", env={"REV": rev, "REV2": rev2}, status=status)
     return done.stdout + done.stderr
 
 
@@ -68,7 +67,6 @@ def better(
 
     def make() -> Workspace:
         workspace = small_pipeline.copy(tmp_path_factory.mktemp("compare"))
-        workspace.dvc("push", "--quiet")
         workspace.run("git", "switch", "--quiet", "--create", "better")
         workspace.set_params(**{"train_hidden.units": 64})
         model, predictions = workspace.path / paths.model("hidden"), workspace.path / HIDDEN
@@ -82,8 +80,8 @@ def better(
             row[2] = str((int(row[1]) + 1) % 10)
         replace(predictions, "\n".join(map(",".join, [header, *rows])).encode())
         workspace.dvc("commit", "--force", "--quiet")
-        workspace.dvc("push", "--quiet")
         workspace.commit("64 units")
+        workspace.dvc("push", "--quiet", "--all-branches")
         return workspace
 
     return once("better", make)
