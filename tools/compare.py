@@ -19,7 +19,7 @@ from digits.errors import UserError
 from digits.stage import run_main
 from digits.text import columns, printable, shorten, wrapped
 from tools import history
-from tools.history import SEED, WORKSPACE, Lock, Model, Revision, Settings
+from tools.history import SEED, WORKSPACE, Lock, Model, Revision
 from tools.statistics import MIN_SEEDS, difference, p_value, verdict, welch
 
 MAX_VALUE = 40
@@ -44,21 +44,6 @@ class Comparison(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     confidence: np.ndarray  # of the more confident one
-
-
-class Sample(NamedTuple):
-    """The test accuracies of a model's settings at a revision, by their seeds."""
-
-    revision: Revision
-    settings: Settings
-    accuracies: dict[tuple[str, str], float]
-
-    @property
-    def missing(self) -> list[str]:
-        """Seeds to train with, so that there are MIN_SEEDS."""
-        used = {training for _, training in self.accuracies}
-        unused = [seed for seed in map(str, range(1, 2 * MIN_SEEDS)) if seed not in used]
-        return unused[: max(0, MIN_SEEDS - len(self.accuracies))]
 
 
 def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
@@ -116,8 +101,10 @@ def conclusions(
             f"  verdict, these two models: {verdict(pairs, *names, 'models')}",
         ]
         one, other = (_sample(revision, model, known) for revision in both)
-        text += _over_seeds(one, other)
-        if one.settings != other.settings:
+        if one[0].settings == other[0].settings:
+            text.append("  over seeds: only the seeds differ, so this difference is due to chance")
+        else:
+            text += _over_seeds(one, other, names)
             olds.append(one)
             news.append(other)
     for revision in both:
@@ -127,18 +114,15 @@ def conclusions(
     return text, [*commands, "  dvc queue start"] if commands else []
 
 
-def _over_seeds(one: Sample, other: Sample) -> list[str]:
-    if one.settings == other.settings:
-        return ["  over seeds: only the seeds differ, so this difference is due to chance"]
-    both, names = (one, other), (one.revision.name, other.revision.name)
-    lacking = [f"{len(s.missing)} more of {s.revision.name}" for s in both if s.missing]
-    if lacking:
+def _over_seeds(one: list[Model], other: list[Model], names: tuple[str, str]) -> list[str]:
+    missing = [len(_missing(sample)) for sample in (one, other)]
+    if any(missing):
+        lacking = [f"{n} more of {name}" for n, name in zip(missing, names, strict=True) if n]
         return [f"  over seeds: each side needs {MIN_SEEDS}; run {' and '.join(lacking)}"]
-    first, second = (list(sample.accuracies.values()) for sample in both)
-    result = welch(first, second)
+    sides = [[model.test for model in sample] for sample in (one, other)]
+    result = welch(*sides)
     old, new = (
-        f"{mean(side):.2%} (std {100 * stdev(side):.2f}, {len(side)} seeds)"
-        for side in (first, second)
+        f"{mean(side):.2%} (std {100 * stdev(side):.2f}, {len(side)} seeds)" for side in sides
     )
     return [
         f"  over seeds: {old} and {new}, {difference(result)}; Welch's t-test: {p_value(result.p)}",
@@ -146,17 +130,25 @@ def _over_seeds(one: Sample, other: Sample) -> list[str]:
     ]
 
 
-def _sample(revision: Revision, name: str, known: Iterable[Model]) -> Sample:
+def _sample(revision: Revision, name: str, known: Iterable[Model]) -> list[Model]:
     """A revision's model, and the `known` ones that only chance makes different."""
     content = history.read(revision, paths.metrics(name))
     model = history.model(history.lock(revision), name, revision.name, content)
-    same = {other.seeds: other.test for other in known if other.settings == model.settings}
-    return Sample(revision, model.settings, same | {model.seeds: model.test})
+    same = {other.seeds: other for other in known if other.settings == model.settings}
+    return list((same | {model.seeds: model}).values())
 
 
-def _command(revision: Revision, samples: Iterable[Sample]) -> list[str]:
+def _missing(sample: list[Model]) -> list[str]:
+    """Seeds to train with, so that there are MIN_SEEDS."""
+    used = {model.seeds[1] for model in sample}
+    unused = [seed for seed in map(str, range(1, 2 * MIN_SEEDS)) if seed not in used]
+    return unused[: max(0, MIN_SEEDS - len(sample))]
+
+
+def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
     """The lines of the command that puts a revision's missing seeds into DVC's queue."""
-    seeds = {f"train_{s.settings.model}": ",".join(s.missing) for s in samples if s.missing}
+    missing = {f"train_{sample[0].settings.model}": _missing(sample) for sample in samples}
+    seeds = {stage: ",".join(values) for stage, values in missing.items() if values}
     if not seeds:
         return []
     lock = history.lock(revision).only("prepare", *seeds)

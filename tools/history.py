@@ -140,13 +140,11 @@ def find(name: str) -> Revision:
         return Revision(name, answer[:40])
     known = references()
     found = [revision for revision in known if revision.name == name]
-    if len(found) > 1:
-        raise UserError(f"{name!r}: several experiments have that name")
-    if not found:
-        remote = [other.name for other in known if other.name.endswith(f"/{name}")]
-        hint = f"; did you mean {remote[0]}?" if remote else ""
-        raise UserError(f"{name!r}: no branch, tag, commit or experiment has that name{hint}")
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    problem = "several experiments have" if found else "no branch, tag, commit or experiment has"
+    hints = [f"; did you mean {other.name}?" for other in known if other.name.endswith(f"/{name}")]
+    raise UserError(f"{name!r}: {problem} that name{''.join(hints[:1])}")
 
 
 def references() -> list[Revision]:

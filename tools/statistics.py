@@ -38,8 +38,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
     if len(set(first)) == len(set(second)) == 1:
         return Difference(gain, (-1.0, 1.0), 1.0)
     result = ttest_ind(second, first, equal_var=False)
-    low, high = result.confidence_interval()
-    return Difference(gain, (float(low), float(high)), float(result.pvalue))
+    return Difference(gain, result.confidence_interval(), result.pvalue)
 
 
 def verdict(result: Pairs | Difference, first: str, second: str, compared: str) -> str:

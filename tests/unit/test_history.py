@@ -68,6 +68,7 @@ def test_models_of_branches_experiments_and_older_commits_are_found_once() -> No
     git("switch", "--quiet", "--detach", "main")
     experiment = commit(run(seed=2))
     git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/lucky-name", experiment)
+    assert history.find("lucky-name").commit == experiment
     git("switch", "--quiet", "main")
     git("tag", "same")
     names = {(dict(m.settings.hyperparameters)["units"], m.seeds[1]): m.run for m in found()}
