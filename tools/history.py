@@ -209,10 +209,7 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
 
 @functools.cache
 def read(revision: Revision, path: Path) -> bytes:
-    """A file that Git or DVC tracks, with the MD5 that dvc.lock, or a folder in it, has for it.
-
-    Raises AbsentError if there is no such file, and UserError if its content is another one.
-    """
+    """An output of a stage. Raises AbsentError if it is not there, UserError if it is another."""
     listed, tree = lock(revision).outputs.get(str(path)), _tree(revision)
     try:
         md5 = listed or tree.info(str(path))["dvc_info"]["md5"]
@@ -305,15 +302,13 @@ def unrun(revision: Revision) -> str:
 
 
 def runs() -> tuple[list[Model], list[str]]:
-    """The models of all finished runs, and the branches, tags and experiments that do not fit.
-
-    Each model, and each combination of settings and seeds, is there once; branches come first.
-    """
+    """The models of all finished runs, and the branches, tags and experiments that do not fit."""
     named = references()
     log = git("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
     names: dict[str, str] = {}
     for name, commit in [*named, *(line.split() for line in log.splitlines())]:
         names.setdefault(commit, name)
+    # Each combination of settings and seeds is there once, and so is each file.
     models: dict[tuple[Settings, tuple[str, str]], Model] = {}
     seen, unfit = set(), []
     for (commit, run), content in zip(names.items(), blobs(names, LOCK), strict=True):

@@ -27,10 +27,7 @@ class Difference(NamedTuple):
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Welch's t-test and interval for two samples of at least two values.
-
-    Source: Welch, Biometrika 34 (1947) 28-35.
-    """
+    """Welch's t-test and interval, samples of two or more. Source: Biometrika 34 (1947) 28-35."""
     from scipy.stats import ttest_ind
 
     gain = mean(second) - mean(first)
