@@ -32,17 +32,17 @@ class Predictions(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """The same n > 0 images, counted by which of two models is right."""
+    """The same n > 0 images, counted by which of two models, baseline and model, is right."""
 
     both_right: int
-    only_first_right: int
-    only_second_right: int
+    only_baseline_right: int
+    only_model_right: int
     both_wrong: int
 
     @property
     def gain(self) -> float:
-        """The accuracy of the second minus that of the first."""
-        return (self.only_second_right - self.only_first_right) / sum(self)
+        """The accuracy of the model minus that of the baseline."""
+        return (self.only_model_right - self.only_baseline_right) / sum(self)
 
     @property
     def ci95(self) -> tuple[float, float]:
@@ -54,7 +54,7 @@ class Pairs(NamedTuple):
         Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
         """
         n = sum(self) + 2
-        first, second = (self.only_first_right + 1) / n, (self.only_second_right + 1) / n
+        first, second = (self.only_baseline_right + 1) / n, (self.only_model_right + 1) / n
         gain = second - first
         margin = Z_95 * math.sqrt((first + second - gain**2) / n)
         return max(-1.0, gain - margin), min(1.0, gain + margin)
@@ -67,9 +67,9 @@ class Pairs(NamedTuple):
         twice the smaller binomial tail, at most 1. Source: McNemar, Psychometrika 12 (1947)
         153-157, in its exact form. Integer arithmetic until the last division.
         """
-        n = self.only_first_right + self.only_second_right
+        n = self.only_baseline_right + self.only_model_right
         tail = ways = 1
-        for k in range(min(self.only_first_right, self.only_second_right)):
+        for k in range(min(self.only_baseline_right, self.only_model_right)):
             ways = ways * (n - k) // (k + 1)
             tail += ways
         p: float = 2 * tail / 2**n
@@ -171,13 +171,13 @@ def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def pairs(first_right: np.ndarray, second_right: np.ndarray) -> Pairs:
+def pairs(baseline: np.ndarray, model: np.ndarray) -> Pairs:
     """Compare on the same n > 0 images; bool (n,) each: is the prediction right?"""
     return Pairs(
-        both_right=int(np.sum(first_right & second_right)),
-        only_first_right=int(np.sum(first_right & ~second_right)),
-        only_second_right=int(np.sum(second_right & ~first_right)),
-        both_wrong=int(np.sum(~first_right & ~second_right)),
+        both_right=int(np.sum(baseline & model)),
+        only_baseline_right=int(np.sum(baseline & ~model)),
+        only_model_right=int(np.sum(model & ~baseline)),
+        both_wrong=int(np.sum(~baseline & ~model)),
     )
 
 
@@ -186,12 +186,9 @@ def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str 
 
     `mcnemar_p` is corrected for the number of entries by Holm's method.
     """
-    compared = {
-        model: pairs(found[baseline].correct, found[model].correct)
-        for model in found
-        if model != baseline
-    }
-    corrected = holm([pair.p for pair in compared.values()])
+    models = [model for model in found if model != baseline]
+    compared = [pairs(found[baseline].correct, found[model].correct) for model in models]
+    corrected = holm([pair.p for pair in compared])
     return [
         {
             "baseline": baseline,
@@ -200,12 +197,9 @@ def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str 
             "accuracy_gain_ci95_low": pair.ci95[0],
             "accuracy_gain_ci95_high": pair.ci95[1],
             "mcnemar_p": p,
-            "both_right": pair.both_right,
-            "only_baseline_right": pair.only_first_right,
-            "only_model_right": pair.only_second_right,
-            "both_wrong": pair.both_wrong,
+            **pair._asdict(),
         }
-        for (model, pair), p in zip(compared.items(), corrected, strict=True)
+        for model, pair, p in zip(models, compared, corrected, strict=True)
     ]
 
 

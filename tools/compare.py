@@ -96,8 +96,8 @@ def conclusions(
         text += [
             "",
             f"{model}: {old} and {new} correct, {difference(pairs)}",
-            f"  only one correct: {pairs.only_first_right} in {names[0]}, "
-            f"{pairs.only_second_right} in {names[1]}; McNemar's exact test: {p_value(pairs.p)}",
+            f"  only one correct: {pairs.only_baseline_right} in {names[0]}, "
+            f"{pairs.only_model_right} in {names[1]}; McNemar's exact test: {p_value(pairs.p)}",
             f"  verdict, these two models: {verdict(pairs, *names, 'models')}",
         ]
         one, other = (_sample(revision, model, known) for revision in both)
