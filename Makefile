@@ -19,7 +19,7 @@ INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode \
 
 # These reach the tools through the environment, as they were typed, and never a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
-$(foreach name,EXTRAS NAME OUT REV REV2,$(if $(value $(name)),\
+$(foreach name,EXTRAS NAME REV REV2,$(if $(value $(name)),\
 	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 .DEFAULT_GOAL := run
@@ -105,8 +105,8 @@ check: setup-dev ## lint, format, types, the workflow
 	@python -m mypy
 	@zizmor --quiet --offline .github
 
-bench: setup-dev ## measure speed and memory on this machine; OUT=folder for the tables
-	@python -m benchmarks $${OUT:+--out "$$OUT"}
+bench: setup-dev ## measure speed and memory on this machine; prints tables in Markdown
+	@python -m benchmarks
 
 pictures: setup-dev ## renew the figures of the README and the outputs of the notebook
 	@cp metrics/figures/examples.png metrics/figures/mistakes_hidden.png docs/

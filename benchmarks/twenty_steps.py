@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits import data, runtime, training
+from digits import data, params, runtime, training
 from digits.data import Split
 from stages import train_hidden, train_linear
 
 if TYPE_CHECKING:
     import keras
 
-STEPS, BATCH_SIZE = 20, 32
+STEPS = 20
 
 
 def weights_hash(model: "keras.Model") -> str:
@@ -26,22 +26,17 @@ def weights_hash(model: "keras.Model") -> str:
 
 def main() -> None:
     raw = data.read_raw("mnist")
-    n = STEPS * BATCH_SIZE
-    train = Split(data.scale(raw.x_train[:n]), raw.y_train[:n])
-    nothing = Split(train.images[:0], train.labels[:0])
     portable = runtime.start(portable=True)
-
-    linear = train_linear.Settings(epochs=1, batch_size=BATCH_SIZE, learning_rate=0.001, seed=1)
-    hidden = train_hidden.Settings(**linear.model_dump(), units=1000)
-    pixels, labels = train.images.shape[1], len(raw.names)
-    for model in (
-        train_linear.build(pixels, labels, linear),
-        train_hidden.build(pixels, labels, hidden),
-    ):
+    for name, stage in (("linear", train_linear), ("hidden", train_hidden)):
+        settings = params.load(f"train_{name}", stage.Settings).model_copy(update={"epochs": 1})
+        n = STEPS * settings.batch_size
+        train = Split(data.scale(raw.x_train[:n]), raw.y_train[:n])
+        nothing = Split(train.images[:0], train.labels[:0])
+        model = stage.build(train.images.shape[1], len(raw.names), settings)
         before = weights_hash(model)
-        loss = training.fit(model, train, nothing, linear, portable)["loss"][0]
+        loss = training.fit(model, train, nothing, settings, portable)["loss"][0]
         after = weights_hash(model)
-        print(f"{model.name}: weights {before}, trained {after}, loss {float(np.float32(loss))!r}")
+        print(f"{name}: weights {before}, trained {after}, loss {float(np.float32(loss))!r}")
 
 
 if __name__ == "__main__":
