@@ -1,35 +1,162 @@
 """`make doctor`: a line for each need of the pipeline. Exits with 1 if there is a PROBLEM."""
 
+import importlib.metadata
+import io
+import os
+import platform
+import re
+import shutil
 import sys
-import textwrap
-from types import ModuleType
+from pathlib import Path
 
-from digits.environment import require_packages
+from dvc.repo import Repo
 
-COLUMNS = 100
+from digits import data, params, paths, runtime
+from digits.errors import UserError, first_line
+from digits.stage import run_main
+from digits.text import redact, wrapped
+from stages import prepare
+from tools import settings
+from tools.history import git, refuse_conflicts
+
+LOCK = Path("requirements.lock")
+ACTIVATE = Path(".venv/bin/activate")
+
+
+class HarmlessError(Exception):
+    """Something that differs, although the pipeline works."""
 
 
 def main() -> None:
-    # First, so that an incomplete environment gives a line and no traceback.
-    require_packages()
+    failed = False
+    for name, check in CHECKS.items():
+        verdict = "ok"
+        try:
+            text = check()
+        except HarmlessError as error:
+            verdict, text = "note", str(error)
+        except Exception as error:
+            verdict, text = "PROBLEM", str(error)
+            failed = True
+        lines = [f"{verdict:8}{name:9} {line.strip()}" for line in text.splitlines() if line]
+        print(*wrapped(lines), sep="\n")
+    sys.exit(failed)
+
+
+def _python() -> str:
+    here = f"{platform.python_version()}, {platform.system()} on {platform.machine()}"
+    if reason := runtime.unsupported_reason():
+        raise HarmlessError(f"{here}; {reason}, so the last digits of results differ")
+    return here
+
+
+def _packages() -> str:
+    locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    other = []
+    for package in importlib.metadata.distributions():
+        expected = locked.get(re.sub("[-_.]+", "-", package.name).lower(), package.version)
+        if package.version != expected:
+            other.append(f"{package.name} {package.version} instead of {expected}")
+    if other:
+        remedy = "the bits may differ; rm -f .venv/.setup && make setup"
+        raise HarmlessError(f"{', '.join(other)}; {remedy}")
+    return f"as in {LOCK}"
+
+
+def _shell() -> str:
+    """Whether `dvc`, typed in the user's shell, finds this Python."""
+    if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
+        raise HarmlessError(f"the folder was moved, so {ACTIVATE} fails: make clean && make")
+    python = shutil.which("python")
+    if not python or not Path(python).parent.samefile(Path(sys.executable).parent):
+        raise HarmlessError(f"python is {python}; before dvc, type: source {ACTIVATE}")
+    if not str(Path.cwd()).isascii():
+        raise HarmlessError(f"{Path.cwd()} is not ASCII: dvc exp run --temp and dvc queue fail")
+    return f"python is {python}"
+
+
+def _git() -> str:
+    refuse_conflicts()
+    # DVC may have changed it in the second in which Git looked at it last.
+    content = git("hash-object", "params.yaml").strip()
+    if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):
+        remedy = "touch params.yaml && git restore params.yaml"
+        raise UserError(f"params.yaml has changed, and Git has not noticed: {remedy}")
     try:
-        from digits.stage import run_main
-        from tools import checks
-    except ImportError as error:
-        sys.exit(f"error: {error.name} is missing; rm -f .venv/.setup && make setup")
-    run_main(lambda: report(checks))
+        git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+    except UserError:
+        remedy = 'git config --global user.name "Your Name"; the same for user.email'
+        raise HarmlessError(f"commits and experiments need your name and email: {remedy}") from None
+    return "trusts this clone, and knows who commits"
 
 
-def report(checks: ModuleType) -> None:
-    problems = False
-    for verdict, name, text in checks.findings():
-        problems |= verdict == checks.PROBLEM
-        label = f"{verdict:8}{name:9} "
-        width = COLUMNS - len(label)
-        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-        print(label, f"\n{' ' * len(label)}".join(lines), sep="")
-    sys.exit(problems)
+def _params() -> str:
+    settings.check(params.read())
+    return str(paths.PARAMS)
 
+
+def _data() -> str:
+    path = paths.raw(params.load("prepare", prepare.Settings).dataset)
+    try:
+        raw = data.read_raw(path.stem)
+    except UserError as error:
+        here = ", ".join(sorted(file.stem for file in paths.RAW.glob("*.npz")))
+        hint = "dvc pull" if Path(f"{path}.dvc").exists() else f"data/raw has {here}"
+        raise UserError(f"{error}; {hint}") from None
+    if doubts := "; ".join(data.doubts(raw)):
+        raise HarmlessError(f"{path}: {doubts}")
+    return f"{path}: {len(raw.x_train):,} training images"
+
+
+def _folders() -> str:
+    with Repo() as repo:
+        folders = (repo.cache.local.path, "data/prepared", "models", "metrics", ".dvc/tmp", ".")
+    for folder in map(Path, folders):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise UserError(f"{existing} cannot be written")
+    return "can be written"
+
+
+def _pipeline() -> str:
+    try:
+        with Repo() as repo:
+            changed = ", ".join(repo.status()) or "nothing"
+    except Exception as error:
+        # DVC raises many kinds: an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
+        raise UserError(f"{first_line(error)}; for more: dvc status") from None
+    return f"changed since the last run: {changed}"
+
+
+def _remote() -> str:
+    """Write and remove a small object."""
+    try:
+        with Repo() as repo:
+            remote = repo.cloud.get_remote()
+            fs, folder = remote.fs, remote.path
+            if fs.protocol == "local" and not Path(folder).exists():
+                raise FileNotFoundError(f"{folder} does not exist yet; make push creates it")
+            probe = fs.join(folder, f"doctor-{os.getpid()}")
+            fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
+            fs.remove(probe)
+    except Exception as error:
+        # Each file system and server raises other kinds.
+        text = redact(" ".join(str(error).split())) or f"cannot be written ({type(error).__name__})"
+        raise HarmlessError(f"{text}; docs/sharing.md; dvc repro works without it") from None
+    return f"{remote.name} can be read and written"
+
+
+CHECKS = {
+    "Python": _python,
+    "packages": _packages,
+    "shell": _shell,
+    "Git": _git,
+    "params": _params,
+    "data": _data,
+    "folders": _folders,
+    "pipeline": _pipeline,
+    "remote": _remote,
+}
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

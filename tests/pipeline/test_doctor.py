@@ -3,14 +3,12 @@
 import os
 import re
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.conftest import Workspace
+from tests.conftest import NOWHERE, Workspace
 
 ALL = ["Python", "packages", "shell", "Git", "params", "data", "folders", "pipeline", "remote"]
 
@@ -21,10 +19,10 @@ def doctor(workspace: Workspace, problems: str = "", **options: Any) -> dict[str
     said: dict[str, str] = {}
     for finding in re.sub(r"\n {2,}", " ", done.stdout).splitlines():
         verdict, name, text = finding.split(maxsplit=2)
-        said[name] = f"{said.get(name, '')}{verdict} {text}\n"
+        said[name] = f"{said.get(name, verdict)} {text}"
     found = [name for name, text in said.items() if text.startswith("PROBLEM")]
     assert found == problems.split(), done.stdout + done.stderr
-    return {name: text.strip() for name, text in said.items()}
+    return said
 
 
 def test_all_is_well_and_the_remote_is_tried(small: Workspace) -> None:
@@ -35,6 +33,8 @@ def test_all_is_well_and_the_remote_is_tried(small: Workspace) -> None:
     assert all(text.startswith("ok ") for text in said.values())
     assert said["pipeline"] == "ok changed since the last run: nothing"
     assert list(storage.iterdir()) == []
+    small.dvc("remote", "modify", "storage", "url", f"{NOWHERE}/read/only")
+    assert doctor(small)["remote"].startswith("note cannot be written")
 
 
 def test_a_clone_that_lacks_its_data_set(small: Workspace, tmp_path: Path) -> None:
@@ -47,11 +47,8 @@ def test_a_clone_that_lacks_its_data_set(small: Workspace, tmp_path: Path) -> No
     assert "does not exist yet; make push creates it" in said["remote"]
     clone.set_params(**{"prepare.dataset": "own"})
     assert doctor(clone, problems="data")["data"].endswith("; data/raw has mnist")
-
-
-def test_packages_are_missing(small_pipeline: Workspace) -> None:
     # -S: the interpreter alone, as where .venv is missing.
-    done = small_pipeline.run(sys.executable, "-S", "-m", "tools.doctor", status=1)
+    done = clone.run(sys.executable, "-S", "-m", "tools.doctor", status=1)
     assert done.stderr.startswith(f"error: {sys.executable} lacks ")
 
 
@@ -59,16 +56,19 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     path = small.path / "data/raw/small.npz"
     arrays = dict(np.load(path))
     np.savez(path, **arrays | {"x_train": arrays["x_train"] // 16})
-    assert "note data/raw/small.npz: the largest value in x_train is 15" in doctor(small)["data"]
-    small.set_params(**{"evaluate.models": ["hidden", "nobody"], "train_hidden.units": "ten"})
+    small.set_params(**{"train_hidden.units": "ten", "train_hidden.epochs": 0})
     (small.path / "dvc.yaml").write_text("stages:\n  prepare: 5\n")
     (small.path.parent / "file").touch()
     small.dvc("cache", "dir", "--local", "../file/cache")
     said = doctor(small, problems="params folders pipeline")
+    assert "note data/raw/small.npz: the largest value in x_train is 15; " in said["data"]
+    assert "train_hidden.epochs is 0; must be" in said["params"]
     assert "train_hidden.units is 'ten'; must be" in said["params"]
-    assert "evaluate.models has nobody, but no stages/train_nobody.py" in said["params"]
     assert "/file cannot be written" in said["folders"]
-    assert "'./dvc.yaml' validation failed" in said["pipeline"]
+    assert "'./dvc.yaml' validation failed; for more: dvc status" in said["pipeline"]
+    small.set_params(**{"evaluate.models": ["linear", "nobody"]})
+    said = doctor(small, problems="params folders pipeline")
+    assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")
 
 
 def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspace) -> None:
@@ -77,18 +77,15 @@ def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspac
     small.commit()
     small.run("git", "merge", "wide", status=1)
     said = doctor(small, problems="Git pipeline")
-    assert said["Git"].startswith("PROBLEM merge conflict in dvc.lock, metrics/")
+    assert said["Git"] == "PROBLEM merge conflict in dvc.lock: see docs/troubleshooting.md"
     small.run("git", "checkout", "--ours", "dvc.lock", "metrics")
     assert small.repro() == ["evaluate"]
     small.commit()
     assert doctor(small)["pipeline"] == "ok changed since the last run: nothing"
-    assert small.dvc("params", "diff", "wide").stdout.split()[-4:] == [
-        *("params.yaml", "train_linear.epochs", "2", "3"),
-    ]
 
 
-def test_a_change_that_git_has_not_noticed(small: Workspace) -> None:
-    """As DVC leaves it when an experiment fails within a second."""
+def test_git_has_not_noticed_a_change_refuses_the_clone_or_knows_nobody(small: Workspace) -> None:
+    # As DVC leaves it when an experiment fails within a second.
     small.run("git", "config", "core.trustctime", "false")
     path = small.path / "params.yaml"
     text = path.read_text()
@@ -100,15 +97,12 @@ def test_a_change_that_git_has_not_noticed(small: Workspace) -> None:
     said = doctor(small, problems="Git data")
     assert said["Git"].endswith("touch params.yaml && git restore params.yaml")
     small.run("sh", "-c", "touch params.yaml && git restore params.yaml")
-    doctor(small)
     assert path.read_text() == text
 
-
-def test_git_refuses_the_clone_or_knows_nobody(small: Workspace) -> None:
     said = doctor(small, problems="Git", env={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     assert "git config --global --add safe.directory" in said["Git"]
-    said = doctor(small, env={"GIT_COMMITTER_EMAIL": ""})
-    assert said["Git"].endswith('git config --global user.email "Your email"')
+    said = doctor(small, env={"GIT_COMMITTER_NAME": ""})
+    assert said["Git"].startswith("note ") and "git config --global user.name" in said["Git"]
 
 
 def test_the_shell_and_its_folder(small: Workspace, tmp_path: Path) -> None:
@@ -117,7 +111,7 @@ def test_the_shell_and_its_folder(small: Workspace, tmp_path: Path) -> None:
     other.symlink_to(sys.executable)
     path = f"{other.parent}{os.pathsep}{small.environment['PATH']}"
     said = doctor(small, env={"PATH": path})
-    assert said["shell"].startswith(f"note python is {other}; ")
+    assert said["shell"].startswith("note python is ")
     assert said["shell"].endswith("type: source .venv/bin/activate")
     renamed = Workspace(small.path.rename(small.path.with_name("zätze")))
     assert "dvc exp run --temp and dvc queue fail" in doctor(renamed)["shell"]
@@ -125,11 +119,3 @@ def test_the_shell_and_its_folder(small: Workspace, tmp_path: Path) -> None:
     activate.parent.mkdir(parents=True)
     activate.write_text(f"VIRTUAL_ENV={small.path}/.venv\n")
     assert doctor(renamed)["shell"].endswith("make clean && make")
-
-
-def test_a_remote_that_can_only_be_read(small: Workspace) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        small.dvc("remote", "modify", "storage", "url", f"http://127.0.0.1:{server.server_port}/x")
-        assert doctor(small)["remote"].startswith("note storage: cannot be written")
-        server.shutdown()
