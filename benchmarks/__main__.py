@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
@@ -34,12 +33,8 @@ PROCESSES = {
 REPETITIONS = 3
 
 
-class Usage(NamedTuple):
-    """The costs of a command: the memory is the peak of its largest process."""
-
-    seconds: float
-    gigabytes: float
-    output: str
+# The costs of a command: seconds, the peak memory of its largest process in GB, and its output.
+Usage = tuple[float, float, str]
 
 
 def run(folder: Path, command: str) -> Usage:
@@ -56,7 +51,7 @@ def run(folder: Path, command: str) -> Usage:
         raise UserError(f"{command}: status {process.returncode}\n{output}")
     # macOS counts bytes, Linux kilobytes.
     unit = 1 if sys.platform == "darwin" else 1024
-    return Usage(seconds, used.ru_maxrss * unit / 1e9, output)
+    return seconds, used.ru_maxrss * unit / 1e9, output
 
 
 def in_turn(folder: Path, commands: Mapping[str, str]) -> dict[str, list[Usage]]:
@@ -68,7 +63,7 @@ def in_turn(folder: Path, commands: Mapping[str, str]) -> dict[str, list[Usage]]
 def fits(folder: Path) -> Iterator[list[str]]:
     """Five epochs of each model in each way."""
     printed = [
-        [json.loads(usage.output.splitlines()[-1]) for usage in usages]
+        [json.loads(output.splitlines()[-1]) for _, _, output in usages]
         for usages in in_turn(folder, FITS).values()
     ]
     for label in printed[0][0]:
@@ -79,17 +74,15 @@ def fits(folder: Path) -> Iterator[list[str]]:
 def processes(folder: Path, commands: Mapping[str, str]) -> Iterator[list[str]]:
     """Seconds and peak memory of whole processes."""
     for name, usages in in_turn(folder, commands).items():
-        seconds = statistics.median(usage.seconds for usage in usages)
-        gigabytes = statistics.median(usage.gigabytes for usage in usages)
-        yield [name, f"{seconds:.1f}", f"{gigabytes:.1f}"]
+        seconds, gigabytes, _ = zip(*usages, strict=True)
+        yield [name, *(f"{statistics.median(values):.1f}" for values in (seconds, gigabytes))]
 
 
 def ten_times_the_images(folder: Path) -> None:
-    """Have the stages in `folder` train on each training image of MNIST ten times."""
+    """Have the stages in `folder` train on ten times as many images, without those held out."""
     raw = data.read_raw("mnist")
-    repeated = raw._replace(
-        x_train=np.repeat(raw.x_train, 10, 0), y_train=np.repeat(raw.y_train, 10)
-    )
+    x, y = (np.repeat(array[:55_500], 10, 0) for array in (raw.x_train, raw.y_train))
+    repeated = raw._replace(x_train=x, y_train=y)
     np.savez(folder / paths.raw("ten"), **repeated._asdict())
     params = folder / paths.PARAMS
     params.write_text(params.read_text().replace("dataset: mnist", "dataset: ten"))

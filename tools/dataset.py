@@ -4,19 +4,19 @@ import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from digits import data, files, paths, runtime
 from digits.errors import UserError, first_line
 from digits.stage import run_main
+from tools.history import git
 
 # The names of the labels of each data set that can be downloaded. The clothes are those of Xiao,
 # Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning
 # algorithms", table 2.
 NAMES = {
-    "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+    "mnist": tuple("0123456789"),
     "fashion_mnist": (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -31,10 +31,11 @@ def main() -> None:
         hint = f"; {path} is there already" if path.is_file() else ""
         raise UserError(f"NAME is {name!r}; only {' and '.join(NAMES)} can be downloaded{hint}")
     files.write(path, content(download(name)))
-    if _status("git", "ls-files", "--error-unmatch", path) == 0:
+    if git("ls-files", str(path)):
         print(f"{path} is written; Git tracks it.")
         return
-    if _status(sys.executable, "-m", "dvc", "add", path):
+    add = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
+    if subprocess.run(add, check=False).returncode:
         raise UserError(f"{path} is written, but dvc add failed")
     print(
         f"{path} is written, and DVC tracks it. Commit that, then train on it:\n"
@@ -55,10 +56,6 @@ def download(name: str) -> data.RawData:
         # Keras wraps some network errors in a bare Exception, others in OSError or ValueError.
         raise UserError(f"{name} cannot be downloaded ({first_line(error)})") from error
     return data.RawData(x_train, y_train, x_test, y_test, NAMES[name])
-
-
-def _status(*command: str | Path) -> int:
-    return subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def content(raw: data.RawData) -> bytes:

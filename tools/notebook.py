@@ -11,14 +11,7 @@ NOTEBOOK = Path("notebooks/digits.ipynb")
 def main() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     # Outputs without times: the same results, the same file.
-    client = nbclient.NotebookClient(
-        notebook,
-        timeout=None,
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
-    )
-    client.execute()
+    nbclient.execute(notebook, cwd=str(NOTEBOOK.parent), record_timing=False, coalesce_streams=True)
     nbformat.write(notebook, NOTEBOOK)
 
 

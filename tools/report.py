@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat, TypeAdapter
 
 from digits import data, files, formats, paths
 from digits.errors import UserError
@@ -28,17 +28,8 @@ PAGE = Path("report/index.html")
 METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
 MAX_CELL = 40
-
-
-class Detail(BaseModel, extra="allow"):
-    """An entry of metrics/details.json: the metrics of a model for a split."""
-
-    __pydantic_extra__: dict[str, FiniteFloat]
-    model: str
-    split: str
-
-
-DETAILS = TypeAdapter(list[Detail]).validate_json
+# metrics/details.json: the metrics of each "model" for each "split".
+DETAILS = TypeAdapter(list[dict[str, FiniteFloat | str]]).validate_json
 
 
 def main() -> None:
@@ -52,8 +43,11 @@ def main() -> None:
 def html(first: Revision, second: Revision) -> str:
     """The page. Raises UserError if a file that it would show is not the one in dvc.lock."""
     both, names = (first, second), [first.name, second.name]
-    changes = [(revision.name, history.unrun(revision)) for revision in both]
-    warnings = [f"{name}: changed since its run: {changed}" for name, changed in changes if changed]
+    warnings = [
+        f"{revision.name}: changed since its run: {changed}"
+        for revision in both
+        if (changed := history.unrun(revision))
+    ]
     old, new = (_files(revision, warnings) for revision in both)
     compared: dict[str, Comparison] = {}
     try:
@@ -61,14 +55,19 @@ def html(first: Revision, second: Revision) -> str:
         verdicts, commands = compare.conclusions(compared, first, second)
     except UserError as error:
         verdicts, commands = [str(error)], []
+    disagreements = []
+    try:
+        disagreements = list(_disagreements(compared, second))
+    except AbsentError as error:
+        warnings.append(str(error))
     parameters = [history.lock(revision).parameters for revision in both]
-    environment = jinja2.Environment(
+    template: jinja2.Template = jinja2.Template(
+        TEMPLATE.read_text("utf-8"),
         autoescape=True,
-        undefined=jinja2.StrictUndefined,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return template.render(
+        base64=base64.b64encode,
         vega=charts.vega().replace("</script", "<\\/script"),
         names=names,
         verdicts=verdicts,
@@ -80,8 +79,8 @@ def html(first: Revision, second: Revision) -> str:
         ],
         parameters=_rows(*parameters),
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
-        disagreements=_disagreements(compared, second, warnings),
-        charts=list(_charts(names, warnings)),
+        disagreements=disagreements,
+        charts=_charts(names, warnings),
         figures=[
             (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
         ],
@@ -102,9 +101,9 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
     return found
 
 
-def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, float]:
+def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, Any]:
     """All metrics, as in {"hidden test accuracy": 0.9784}."""
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for model in history.lock(revision).models:
         path = paths.metrics(model)
         scores = history.parse(history.METRICS, files.get(path, b"{}"), f"{revision.name}: {path}")
@@ -112,8 +111,8 @@ def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, float
             found |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = files.get(paths.DETAILS, b"[]")
     for entry in history.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
-        values = entry.model_extra or {}
-        found |= {f"{entry.model} {entry.split} {key}": value for key, value in values.items()}
+        measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
+        found |= {f"{measured} {key}": value for key, value in entry.items()}
     return found
 
 
@@ -136,30 +135,23 @@ def _change(old: Any, new: Any) -> str:
 
 
 def _disagreements(
-    compared: Mapping[str, Comparison], second: Revision, warnings: list[str]
-) -> list[dict[str, Any]]:
-    """For each model, the test images on which the revisions disagree, most confident first."""
-    try:
-        content = history.read(second, paths.prepared("test")) if compared else b""
-        names = dict(enumerate(history.dataset(second).labels)) if compared else {}
-    except AbsentError as error:
-        warnings.append(str(error))
-        return []
-    found: list[dict[str, Any]] = []
+    compared: Mapping[str, Comparison], second: Revision
+) -> Iterator[tuple[str, int, list[tuple[Any, ...]]]]:
+    """Each model, on how many test images the revisions disagree, and the most confident of these.
+
+    Raises AbsentError if the images are not here.
+    """
+    path = paths.prepared("test")
     for model, (labels, old, new, confidence) in compared.items():
-        images = formats.parse_arrays(content, str(paths.prepared("test")), ["images"])["images"]
+        images = formats.parse_arrays(history.read(second, path), str(path), ["images"])["images"]
+        names = dict(enumerate(history.dataset(second).labels))
         differing = np.flatnonzero(old != new)
         shown = differing[np.argsort(-confidence[differing], kind="stable")][:MAX_DISAGREEMENTS]
         tiles = [
-            (
-                row,
-                _png(data.square(images[[row]])[0]),
-                *(names.get(side[row], f"{side[row]:.0f}") for side in (labels, old, new)),
-            )
-            for row in shown
+            (row, _png(image), *(names.get(side[row], "?") for side in (labels, old, new)))
+            for row, image in zip(shown, data.square(images[shown]), strict=True)
         ]
-        found.append({"model": model, "count": len(differing), "tiles": tiles})
-    return found
+        yield model, len(differing), tiles
 
 
 def _png(image: np.ndarray) -> bytes:
@@ -169,20 +161,18 @@ def _png(image: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _charts(names: list[str], warnings: list[str]) -> Iterator[Any]:
+def _charts(names: list[str], warnings: list[str]) -> list[Any]:
     """The charts of `dvc plots diff`, with the revisions in the order of the page."""
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"dvc plots diff: {done.stderr.strip().splitlines()[0]}")
-    plots = json.loads(done.stdout)
+    # To DVC, the workspace comes first.
+    plots = json.loads(done.stdout.replace(json.dumps(names[::-1]), json.dumps(names)))
     for error in plots.get("errors", []):
         warnings.append(f"{error['rev']}: no chart of {error.get('source') or error['msg']}")
-    for plot in (plot for found in plots.get("data", {}).values() for plot in found):
-        if plot["type"] == "vega" and plot["content"]:
-            # The order of the revisions in a legend.
-            text = json.dumps(plot["content"])
-            yield json.loads(text.replace(json.dumps(names[::-1]), json.dumps(names)))
+    found = [plot for source in plots.get("data", {}).values() for plot in source]
+    return [plot["content"] for plot in found if plot["type"] == "vega" and plot["content"]]
 
 
 if __name__ == "__main__":
