@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.workers < 1:
         raise UserError(f"--workers is {arguments.workers}; must be 1 or more")
-    for number in worker.SIGNALS:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Ignored under nohup, for example.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
@@ -67,27 +67,27 @@ def main() -> None:
 
 
 def connect(scheduler: str | None, workers: int) -> Client:
-    """A client of the cluster at `scheduler`, or of one on this machine that ends with it."""
+    """A client of the cluster at `scheduler`, or of one within this process."""
     # Workers need no copy of this package.
     cloudpickle.register_pickle_by_value(worker)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if scheduler:
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             return Client(scheduler)
         # A TypeError if the address is tls:// and Dask's configuration has no certificate.
         except (OSError, TypeError, ValueError) as error:
             raise UserError(f"--scheduler {scheduler}: {first_line(error)}") from None
-    client = Client(
-        n_workers=workers,
-        threads_per_worker=1,
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str((os.cpu_count() or 1) // workers)
+    return Client(
+        # Threads, since experiments are processes of their own.
+        processes=False,
+        n_workers=1,
+        threads_per_worker=workers,
         # Any client that connects can run code: ask for a certificate, made for this cluster alone.
         security=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
-        env={"TF_NUM_INTRAOP_THREADS": str((os.cpu_count() or 1) // workers)},
     )
-    client.register_plugin(worker.IgnoreSignals())
-    return client
 
 
 def run(client: Client, todo: dict[str, list[str]], source: tuple[str, str, str]) -> int:

@@ -2,16 +2,15 @@
 
 import hashlib
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
-from dvc.utils.hydra import get_hydra_sweeps, to_hydra_overrides
-from hydra.core.override_parser.types import OverrideType
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from dvc.utils.serialize import load_yaml
 
-from digits import params
+from digits import paths
 from digits.errors import UserError
 from tools import settings
 
@@ -24,20 +23,15 @@ def experiments(options: Sequence[str]) -> dict[str, list[str]]:
     """
     try:
         points = [point[""] for point in get_hydra_sweeps({"": options})]
-        for point in points:
-            changed = OmegaConf.create(params.read())
-            for override in to_hydra_overrides(point):
-                if override.type is not OverrideType.CHANGE:
-                    raise ValueError("parameters cannot be added or removed")
-                group = override.key_or_group.partition(".")[0]
-                if group not in changed:
-                    raise ValueError(f"params.yaml has no group {group}")
-                OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
-            values: Any = OmegaConf.to_container(changed, resolve=True)
-            settings.check(values, "-S")
-    # A ValueError from DVC, or from Python's range().
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(f"-S {' '.join(options)}: {' '.join(str(error).split())}") from None
+        with tempfile.TemporaryDirectory() as folder:
+            for point in points:
+                changed = Path(shutil.copy(paths.PARAMS, folder))
+                apply_overrides(changed, point)
+                settings.check(load_yaml(changed))
+    except Exception as error:
+        # Hydra, OmegaConf, DVC and range() raise others. In DVC's, only the cause says why.
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise UserError(f"-S {' '.join(options)}: {reason}") from None
     return {name(point): point for point in points}
 
 

@@ -9,19 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from distributed import Event, Worker, WorkerPlugin, get_worker
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class IgnoreSignals(WorkerPlugin):
-    """Leaves the signals that a terminal sends to all its processes to the head."""
-
-    def setup(self, worker: Worker) -> None:
-        """Called in the worker's main thread when it starts."""
-        for number in SIGNALS:
-            # Not SIG_IGN: the commands that a worker starts would inherit that.
-            signal.signal(number, lambda number, frame: None)
+from distributed import Event, get_worker
 
 
 def experiment(

@@ -9,12 +9,14 @@ from digits.errors import UserError
 from stages import evaluate, prepare
 
 
-def check(values: dict[str, Any], source: str = str(paths.PARAMS)) -> None:
+def check(values: dict[str, Any]) -> None:
     """Check the `values` of all groups; raise UserError for the first group with problems."""
-    params.check("prepare", prepare.Settings, values, source)
-    params.check("runtime", runtime.Settings, values, source)
-    for model in params.check("evaluate", evaluate.Settings, values, source).models:
+    params.check("prepare", prepare.Settings, values)
+    params.check("runtime", runtime.Settings, values)
+    for model in params.check("evaluate", evaluate.Settings, values).models:
         stage = f"train_{model}"
         if not find_spec(f"stages.{stage}"):
-            raise UserError(f"{source}: evaluate.models has {model}, but no stages/{stage}.py")
-        params.check(stage, import_module(f"stages.{stage}").Settings, values, source)
+            raise UserError(
+                f"{paths.PARAMS}: evaluate.models has {model}, but no stages/{stage}.py"
+            )
+        params.check(stage, import_module(f"stages.{stage}").Settings, values)

@@ -11,18 +11,16 @@ from packaging.utils import canonicalize_name
 from tests.conftest import ROOT
 
 
-def git(*arguments: str, stdin: str = "", cwd: Path = ROOT) -> str:
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=True, text=True)
-    return done.stdout
-
-
 def test_a_checkout_with_autocrlf_has_the_same_bytes(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.check_output(["git", *arguments], cwd=ROOT, text=True)
+
     git("-c", "core.autocrlf=true", "checkout-index", "--all", f"--prefix={tmp_path}/")
+    # Mode, hash, stage and name.
     listed = [line.split(maxsplit=3) for line in git("ls-files", "--stage").splitlines()]
-    names = "\n".join(name for _, _, _, name in listed)
-    found = git("hash-object", "--no-filters", "--stdin-paths", stdin=names, cwd=tmp_path)
-    assert found.split() == [blob for _, blob, _, _ in listed]
+    files = [f"{tmp_path}/{name}" for _, _, _, name in listed]
+    found = git("hash-object", "--no-filters", *files).split()
+    assert found == [blob for _, blob, _, _ in listed]
 
 
 def test_one_lock_satisfies_every_requirement_with_hashes() -> None:
