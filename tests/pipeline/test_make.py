@@ -17,12 +17,15 @@ def test_help_lists_every_target(small_pipeline: Workspace) -> None:
     assert max(map(len, lines)) <= 100
 
 
-def test_a_name_reaches_a_tool_as_it_was_typed_and_never_a_shell(small: Workspace) -> None:
+def test_an_argument_reaches_a_tool_as_it_was_typed_and_never_a_shell(small: Workspace) -> None:
     malicious = "$(shell touch pwned1)x\";touch pwned2;'`touch pwned3`$$(touch pwned4)"
-    for name in ("REV", "REV2", "NAME"):
+    for name in ("EXTRAS", "REV", "REV2", "NAME"):
         show = (f"--eval=show: ; @printenv {name}", "show")
         assert small.make(*show, f"{name}={malicious}").stdout == f"{malicious}\n"
         assert small.make(*show, env={name: malicious}).stdout == f"{malicious}\n"
+        for target in ("setup", "compare", "dataset"):
+            commands = small.run("make", "--dry-run", target, f"{name}={malicious}").stdout
+            assert "pwned" not in commands
     line, _ = small.make("compare", f"REV={malicious}", status=2).stderr.splitlines()
     assert line.startswith("error: ")
     assert not list(small.path.glob("pwned*"))
@@ -51,17 +54,10 @@ def test_a_folder_that_cannot_work(folder: str, said: str, tmp_path: Path) -> No
     for name in ("Makefile", "requirements.lock", "pyproject.toml", "tools/charts.py"):
         shutil.copy(ROOT / name, workspace.path / name)
     assert said in workspace.run("make", status=2).stderr
-    assert not (workspace.path / ".venv").exists()
-
-
-def test_arguments_are_no_part_of_a_command(small_pipeline: Workspace) -> None:
-    typed = [f"{name}=x;touch pwned" for name in ("EXTRAS", "NAME", "REV", "REV2")]
-    for target in ("setup", "bench", "compare", "dataset"):
-        assert "pwned" not in small_pipeline.run("make", "--dry-run", target, *typed).stdout
 
 
 def test_builds_use_the_locked_setuptools(small_pipeline: Workspace) -> None:
     commands = small_pipeline.run("make", "--dry-run", "setup-dev").stdout
     installs = re.findall("uv pip install .*", commands)
     assert installs and all("--build-constraints requirements.lock" in line for line in installs)
-    assert re.search(r"^setuptools==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert "\nsetuptools==" in (ROOT / "requirements.lock").read_text()
