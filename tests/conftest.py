@@ -142,8 +142,8 @@ class Workspace:
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
     def clone(self, path: Path) -> "Workspace":
-        """A clone in a new folder: no cache, no data, no models."""
-        self.run("git", "clone", "--quiet", self.path, path)
+        """A clone in a new folder, made as on Windows: no cache, no data, no models."""
+        self.run("git", "clone", "--quiet", "--config", "core.autocrlf=true", self.path, path)
         return Workspace(path)
 
     def copy(self, folder: Path) -> "Workspace":

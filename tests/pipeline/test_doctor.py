@@ -98,7 +98,6 @@ def test_git_has_not_noticed_a_change_refuses_the_clone_or_knows_nobody(small: W
     assert said["Git"].endswith("touch params.yaml && git restore params.yaml")
     small.run("sh", "-c", "touch params.yaml && git restore params.yaml")
     assert path.read_text() == text
-
     said = doctor(small, problems="Git", env={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     assert "git config --global --add safe.directory" in said["Git"]
     said = doctor(small, env={"GIT_COMMITTER_NAME": ""})

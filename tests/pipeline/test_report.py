@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.conftest import MODELS, ROOT, MakeOnce, Workspace
+from tests.conftest import MODELS, ROOT, Workspace
 
 TITLES = set(re.findall(r"title: ([^}\n]+)", (ROOT / "dvc.yaml").read_text()))
 CHARTS = len(TITLES)
@@ -36,22 +36,15 @@ def browse(browser: Browser) -> Browse:
     return open_page
 
 
-@pytest.fixture(scope="module")
-def branched(
-    small_pipeline: Workspace, once: MakeOnce, tmp_path_factory: pytest.TempPathFactory
-) -> Workspace:
+@pytest.fixture
+def branched(small: Workspace) -> Workspace:
     """On a branch whose hidden layer has other units than main's."""
-
-    def make() -> Workspace:
-        workspace = small_pipeline.copy(tmp_path_factory.mktemp("branched"))
-        workspace.run("git", "branch", BRANCH)
-        workspace.run("git", "switch", "--quiet", "wide")
-        workspace.dvc("checkout", "--quiet")
-        # As `make setup` does.
-        workspace.run_module("tools.charts")
-        return workspace
-
-    return once("wide", make)
+    small.run("git", "branch", BRANCH)
+    small.run("git", "switch", "--quiet", "wide")
+    small.dvc("checkout", "--quiet")
+    # As `make setup` does.
+    small.run_module("tools.charts")
+    return small
 
 
 def figures(workspace: Workspace) -> int:
@@ -122,18 +115,15 @@ def test_without_the_files_that_dvc_tracks(
     assert page.locator("img").count() == 0
 
 
-def test_dvc_plots_diff_of_a_single_epoch(
-    branched: Workspace, browse: Browse, tmp_path: Path
-) -> None:
-    workspace = branched.copy(tmp_path)
+def test_dvc_plots_diff_of_a_single_epoch(branched: Workspace, browse: Browse) -> None:
     values = {name: (1 + number) / 16 for number, name in enumerate(MODELS)}
     for name, value in values.items():
-        (workspace.path / f"metrics/history/{name}.csv").write_text(
+        (branched.path / f"metrics/history/{name}.csv").write_text(
             f"epoch,loss,accuracy,val_loss,val_accuracy\n1,{value},{value},,\n"
         )
-    workspace.dvc("plots", "diff", "main")
-    page = browse(workspace.path / "dvc_plots/index.html")
-    assert page.locator("img").count() == 2 * figures(workspace)
+    branched.dvc("plots", "diff", "main")
+    page = browse(branched.path / "dvc_plots/index.html")
+    assert page.locator("img").count() == 2 * figures(branched)
     titles = set(page.locator("svg .role-title-text").all_text_contents())
     assert titles - {"accuracy", "loss"} == TITLES
     # Main's two epochs, and nothing between them.
