@@ -58,3 +58,15 @@ def test_ctrl_c_ends_a_sweep_and_all_that_it_started(shared: Workspace, tmp_path
     assert "Traceback" not in stderr
     assert commands_in(temporary) == ""
     assert list(temporary.iterdir()) == []
+
+
+def test_what_workers_cannot_get_is_refused(shared: Workspace) -> None:
+    def refusal(*options: str) -> str:
+        return shared.run(*SWEEP, *options, status=1).stderr
+
+    assert refusal("--workers", "0") == "error: --workers is 0; must be 1 or more\n"
+    assert refusal("--git-remote", "nowhere").startswith("error: git fetch: fatal: 'nowhere' does ")
+    shared.commit()
+    assert refusal().endswith(" is not on origin: git push origin\n")
+    (shared.path / "new").touch()
+    assert refusal().startswith("error: uncommitted changes (see git status): ")

@@ -1,12 +1,9 @@
 """The grid of `-S` options, and mistakes that a sweep refuses before it starts a cluster."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from digits.errors import UserError
-from sweep import grid, repository
+from sweep import grid
 from sweep.__main__ import connect
 
 UNITS = "train_hidden.units=8"
@@ -45,30 +42,3 @@ def test_an_invalid_option_is_refused_in_one_line(option: str, reason: str) -> N
 def test_a_bad_address_is_named(scheduler: str) -> None:
     with pytest.raises(UserError, match=f"^--scheduler {scheduler}: .* address"):
         connect(scheduler, workers=1)
-
-
-def test_workers_must_be_able_to_get_the_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def git(command: str) -> None:
-        author = ("-c", "user.name=Tester", "-c", "user.email=tester@localhost")
-        subprocess.run(["git", *author, *command.split()], check=True)
-
-    monkeypatch.chdir(tmp_path)
-    git("init --quiet --bare origin.git")
-    git("clone --quiet origin.git work")
-    monkeypatch.chdir("work")
-    # In a worker's clone, a relative path would mean another folder.
-    git("remote set-url origin ../origin.git")
-    git("commit --quiet --allow-empty --message First")
-    git("push --quiet origin HEAD")
-    url, commit, _ = repository.pushed("origin")
-    assert (url, len(commit)) == (str(tmp_path / "origin.git"), 40)
-    with pytest.raises(UserError, match=r"^git fetch: fatal: 'nowhere' does not appear to be"):
-        repository.pushed("nowhere")
-    git("commit --quiet --allow-empty --message Second")
-    with pytest.raises(UserError, match=r"^commit \w{7} is not on origin: git push origin$"):
-        repository.pushed("origin")
-    Path("params.yaml").touch()
-    with pytest.raises(UserError, match="uncommitted changes"):
-        repository.pushed("origin")
