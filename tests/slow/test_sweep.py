@@ -47,7 +47,8 @@ def test_a_failure_does_not_stop_the_others_and_the_rest_is_not_run_again(
 def test_ctrl_c_ends_a_sweep_and_all_that_it_started(shared: Workspace, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with shared.start(*SWEEP, TMPDIR=str(temporary)) as head:
+    long = ("-S", "train_hidden.epochs=1000")
+    with shared.start(*SWEEP, *long, TMPDIR=str(temporary)) as head:
         while head.poll() is None and "stages.train_hidden" not in commands_in(temporary):
             time.sleep(0.1)
         # As a terminal does.
