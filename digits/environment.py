@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("keras", "matplotlib", "numpy", "pydantic", "ruamel", "scipy", "tensorflow", "yaml")
+NEEDED = ("dvc", "keras", "matplotlib", "numpy", "pydantic", "scipy", "tensorflow", "yaml")
 
 
 def require_packages() -> None:

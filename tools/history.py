@@ -174,15 +174,20 @@ def git(*arguments: str, stdin: str = "") -> str:
 def lock(revision: Revision) -> Lock:
     """dvc.lock of a revision. Raises UserError if there is none, or one in a merge conflict."""
     if revision.name == WORKSPACE:
-        for path in (LOCK, paths.PARAMS):
-            if path.is_file() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
-                raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
+        refuse_conflicts()
         content = LOCK.read_bytes() if LOCK.is_file() else b""
     else:
         (content,) = blobs([revision.commit], LOCK)
     if not content:
         raise AbsentError(f"{revision.name}: has no {LOCK}: not run, or the project was elsewhere")
     return parse_lock(content, revision.name)
+
+
+def refuse_conflicts() -> None:
+    """Raise UserError in the middle of a merge."""
+    for path in (LOCK, paths.PARAMS):
+        if path.is_file() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
+            raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
 
 
 def parse_lock(content: bytes, run: str) -> Lock:
