@@ -14,7 +14,7 @@ from dvc.repo import Repo
 from digits import data, params, paths, runtime
 from digits.errors import UserError, first_line
 from digits.stage import run_main
-from digits.text import redact, wrapped
+from digits.text import printable, redact, wrapped
 from stages import prepare
 from tools import settings
 from tools.history import git, refuse_conflicts
@@ -36,10 +36,10 @@ def main() -> None:
         except HarmlessError as error:
             verdict, text = "note", str(error)
         except Exception as error:
-            verdict, text = "PROBLEM", str(error)
+            verdict, text = "PROBLEM", str(error) or repr(error)
             failed = True
         lines = [f"{verdict:8}{name:9} {line.strip()}" for line in text.splitlines() if line]
-        print(*wrapped(lines), sep="\n")
+        print(*map(printable, wrapped(lines)), sep="\n")
     sys.exit(failed)
 
 
