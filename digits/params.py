@@ -69,18 +69,17 @@ def read() -> dict[str, Any]:
     return values
 
 
-def check(name: str, group: type[G], values: dict[str, Any], source: str = str(paths.PARAMS)) -> G:
+def check(name: str, group: type[G], values: dict[str, Any]) -> G:
     """The group `name` among the `values` of all groups, checked.
 
-    Raises UserError with a line for each problem: `source` (by default params.yaml), the key, its
-    value and the allowed values.
+    Raises UserError with a line for each problem: the key, its value and the allowed values.
     """
     if name not in values:
-        raise UserError(f"{source}: the group {name} is missing")
+        raise UserError(f"{paths.PARAMS}: the group {name} is missing")
     try:
         return group.model_validate(values[name])
     except ValidationError as invalid:
-        problems = [f"{source}: {_explain(name, group, error)}" for error in invalid.errors()]
+        problems = [f"{paths.PARAMS}: {_explain(name, group, error)}" for error in invalid.errors()]
         raise UserError("\n".join(problems)) from None
 
 

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from digits import data, formats, params, paths, runtime, stage
@@ -85,12 +85,7 @@ def compile_for_training(model: "keras.Model", settings: Settings) -> None:
 
 
 def fit(
-    model: "keras.Sequential",
-    train: Split,
-    validation: Split,
-    settings: Settings,
-    portable: bool,
-    callbacks: Sequence["keras.callbacks.Callback"] = (),
+    model: "keras.Sequential", train: Split, validation: Split, settings: Settings, portable: bool
 ) -> dict[str, list[Any]]:
     """Train `model` in place; `portable` is the result of `runtime.start`.
 
@@ -129,7 +124,7 @@ def fit(
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=5000,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_epoch), *callbacks],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_epoch)],
         verbose=0,
     ).history
     numbers = list(range(1, settings.epochs + 1))

@@ -71,8 +71,8 @@ def test_a_bad_value(parameter: str, values: tuple[object, ...], wanted: str) ->
 )
 def test_other_mistakes_in_a_group(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
-        params.check("runtime", runtime.Settings, values, source="a.yaml")
-    assert str(error.value) == f"a.yaml: {message}"
+        params.check("runtime", runtime.Settings, values)
+    assert str(error.value) == f"params.yaml: {message}"
 
 
 def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
