@@ -1,5 +1,6 @@
 """Recognize digits in pictures: one in each, or rows of them with --digits.
 
+A PICTURE is a file, a folder with pictures, or - for standard input.
 Other commands: `python -m handwriting score` and `python -m handwriting dataset`, each with a
 --help. The page to draw on: `make try`.
 """
@@ -8,11 +9,12 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from digits import files, paths
 from digits.errors import UserError
 from digits.stage import run_main
 from digits.text import printable
-from handwriting import collection, pictures, preprocess, recognize, score
+from handwriting import collection, pictures, preprocess, recognize
 from tools import dataset
 from tools.history import WORKSPACE
 
@@ -30,13 +32,6 @@ NUMBERS = {str(number) for number in range(256)}
 # Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
 THREADS = 2
 REV_HELP = "take the models of another branch, tag, commit or experiment"
-
-
-class Answer(NamedTuple):
-    """Each model's digits in a picture and the least probability of one; whether to doubt them."""
-
-    models: dict[str, dict[str, Any]]
-    unsure: bool
 
 
 def main() -> None:
@@ -51,64 +46,42 @@ def main() -> None:
 def recognize_pictures(arguments: list[str]) -> None:
     """Print a line for each picture; exit with status 1 if one of them was refused."""
     parser = _parser("", str(__doc__))
-    parser.add_argument(
-        "pictures",
-        nargs="+",
-        type=Path,
-        metavar="PICTURE",
-        help="a picture, a folder of pictures, or - for standard input",
-    )
-    parser.add_argument("--digits", action="store_true", help="read rows of digits, such as 2026")
-    parser.add_argument("--json", action="store_true", help="print a JSON object per picture")
-    parser.add_argument(
-        "--save", type=Path, metavar="FOLDER", help="write the models' input to a new folder"
-    )
-    parser.add_argument("--rev", default=WORKSPACE, help=REV_HELP)
-    parser.add_argument("--label", metavar="LABEL", help="the label of all pictures")
-    parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="store the models' input under its --label"
-    )
+    add = parser.add_argument
+    add("pictures", nargs="+", type=Path, metavar="PICTURE")
+    add("--digits", action="store_true", help="read rows of digits, such as 2026")
+    add("--json", action="store_true", help="print a JSON object per picture")
+    add("--save", type=Path, metavar="FOLDER", help="write the models' input to a new folder")
+    add("--rev", default=WORKSPACE, help=REV_HELP)
+    add("--label", help="the label of all pictures")
+    add("--keep", type=Path, metavar="FOLDER", help="store the models' input under its --label")
     options = parser.parse_args(arguments)
     if (options.label is None) != (options.keep is None):
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
-    if options.pictures.count(STANDARD_INPUT) > 1:
-        raise UserError("-: standard input can be read only once")
-    for folder in filter(None, (options.save, options.keep)):
-        # Fails before the models start.
-        folder.mkdir(parents=True, exist_ok=True)
-    if options.save and any(options.save.iterdir()):
-        raise UserError(f"{options.save}: not empty; save to a new folder")
+    if options.save:
+        options.save.mkdir(parents=True)
     trained = recognize.read(options.rev)
     if options.keep:
         collection.check_label(options.label, trained.labels)
-    find = preprocess.digits if options.digits else _one_digit
 
     recognizer = None
     refused = False
-    saved: set[str] = set()
-    found = _expand(options.pictures)
+    numbers = itertools.count(1)
+    found = list(_expand(options.pictures))
     with ThreadPoolExecutor(THREADS) as pool:
-        # One batch is in memory at a time.
-        while batch := list(itertools.islice(found, recognize.BATCH)):
-            results = list(pool.map(partial(_read, find), batch))
-            images = [result for result in results if not isinstance(result, UserError)]
-            answers: Iterator[Answer] = iter(())
-            if images:
-                recognizer = recognizer or recognize.start(trained)
-                probabilities = recognizer(np.concatenate(images))
-                answers = _answers(probabilities, images, trained.labels)
-            for path, result in zip(batch, results, strict=True):
-                if isinstance(result, UserError):
-                    refused = True
-                    _print_refusal(path, result, options.json)
-                    continue
-                _print_answer(path, next(answers), options.json)
-                for image in result:
-                    if options.save:
-                        name = _unused(path.stem.strip("-") or "stdin", saved)
-                        files.write(options.save / f"{name}.png", collection.png_bytes(image))
-                    if options.keep:
-                        collection.keep(image, options.label, options.keep)
+        results = pool.map(partial(_read, options.digits), found)
+        for path, images in zip(found, results, strict=True):
+            if isinstance(images, str):
+                refused = True
+                _print(path, {"error": images}, options.json)
+                continue
+            recognizer = recognizer or recognize.start(trained)
+            _print(path, _answer(recognizer(images), trained.labels), options.json)
+            for image in images:
+                if options.save:
+                    name = f"{next(numbers):04}_{path.stem}.png"
+                    files.write(options.save / name, collection.png_bytes(image))
+                if options.keep:
+                    collection.keep(image, options.label, options.keep)
     if refused:
         sys.exit(1)
 
@@ -123,7 +96,8 @@ def score_folder(arguments: list[str]) -> None:
     images, labels = collection.read(options.folder, trained.labels)
     recognizer = recognize.start(trained)
     print(f"{options.folder}: {len(labels)} images")
-    print(*map(printable, score.report(recognizer(images), labels, trained.labels)), sep="\n")
+    report = collection.report(recognizer(images), labels, trained.labels)
+    print(*map(printable, report), sep="\n")
 
 
 def write_dataset(arguments: list[str]) -> None:
@@ -141,8 +115,8 @@ def write_dataset(arguments: list[str]) -> None:
     raw, count = collection.added(options.folder, options.add_to)
     path = paths.raw(options.new)
     files.write(path, dataset.content(raw))
-    print(f"{path}: {options.add_to} and {count} images of {options.folder} to train on")
     print(
+        f"{path}: {options.add_to} and {count} images of {options.folder} to train on\n"
         f"Next: dvc add {path}\n"
         f"      git add {path}.dvc {path.parent}/.gitignore && git commit -m 'My handwriting'\n"
         f"      dvc exp run -S prepare.dataset={options.new}\n"
@@ -158,90 +132,67 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _expand(arguments: list[Path]) -> Iterator[Path]:
     """The pictures: files as given, and all those in folders; an empty folder as given."""
     for argument in arguments:
-        if not argument.is_dir():
-            yield argument
-            continue
-        inside = sorted(path for path in argument.rglob("*") if path.is_file())
+        inside: list[Path] = []
+        # What is wrong with a name is said where it is read.
+        with suppress(OSError):
+            inside = sorted(path for path in argument.rglob("*") if path.is_file())
         found = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
         yield from found or [argument]
         if found and len(inside) > len(found):
-            count = len(inside) - len(found)
-            print(
-                f"{printable(str(argument))}: files that are no pictures by their names: {count}",
-                file=sys.stderr,
-            )
+            others = f"files that are no pictures by their names: {len(inside) - len(found)}"
+            print(f"{printable(str(argument))}: {others}", file=sys.stderr)
 
 
-def _one_digit(content: bytes, source: str) -> np.ndarray:
-    return preprocess.digit(content, source)[np.newaxis]
-
-
-def _read(find: Callable[[bytes, str], np.ndarray], path: Path) -> np.ndarray | UserError:
-    """The digits in a picture as the models see them, or why it is refused."""
-    source = printable(str(path))
+def _read(row: bool, path: Path) -> np.ndarray | str:
+    """The digits in a picture as the models see them, uint8 (n, 28, 28), or why it is refused."""
     try:
-        if path == STANDARD_INPUT:
-            if sys.stdin is None:
-                raise UserError("-: standard input is closed")
-            return find(sys.stdin.buffer.read(pictures.MAX_BYTES + 1), source)
-        if path.is_dir():
-            raise UserError(f"{source}: no pictures in this folder")
-        if path.exists() and not path.is_file():
-            raise UserError(f"{source}: not a regular file")
-        with path.open("rb") as file:
-            return find(file.read(pictures.MAX_BYTES + 1), source)
+        return preprocess.digits(_content(path), row)
     except UserError as error:
-        return error
-    except FileNotFoundError:
-        return UserError(f"{source}: no such file")
+        return f"{path}: {error}"
     except OSError as error:
-        return UserError(f"{source}: {error.strerror}")
+        return f"{path}: {error.strerror}"
 
 
-def _answers(
-    probabilities: Mapping[str, np.ndarray], images: list[np.ndarray], labels: Sequence[str]
-) -> Iterator[Answer]:
-    """For each picture, given its digits uint8 (n, 28, 28), the answer of each model."""
-    unsure = recognize.unsure(probabilities)
-    separator = "" if max(map(len, labels)) == 1 else " "
-    start = 0
-    for end in itertools.accumulate(map(len, images)):
-        models = {}
-        for name, found in probabilities.items():
-            part = found[start:end]
-            text = separator.join(labels[label] for label in part.argmax(axis=1))
-            models[name] = {
-                "digit": int(text) if text in NUMBERS and len(part) == 1 else text,
-                "probability": round(float(part.max(axis=1).min()), 6),
-            }
-        yield Answer(models, bool(unsure[start:end].any()))
-        start = end
+def _content(path: Path) -> bytes:
+    """The content of a picture file, or more than MAX_BYTES of it."""
+    if path == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise UserError("standard input is closed")
+        return sys.stdin.buffer.read(pictures.MAX_BYTES + 1)
+    if path.is_dir():
+        raise UserError("no pictures in this folder")
+    # To open a pipe would wait for its writer.
+    if path.exists() and not path.is_file():
+        raise UserError("not a regular file")
+    with path.open("rb") as file:
+        return file.read(pictures.MAX_BYTES + 1)
 
 
-def _print_answer(path: Path, answer: Answer, as_json: bool) -> None:
+def _answer(probabilities: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, Any]:
+    """What each model reads in a picture, as in JSON, given its probabilities (digits, labels)."""
+    answer: dict[str, Any] = {}
+    for name, found in probabilities.items():
+        separator = "" if max(map(len, labels)) == 1 else " "
+        text = separator.join(labels[label] for label in found.argmax(axis=1))
+        answer[name] = {
+            "digit": int(text) if text in NUMBERS and len(found) == 1 else text,
+            "probability": round(float(found.max(axis=1).min()), 6),
+        }
+    return answer | {"unsure": bool(recognize.unsure(probabilities).any())}
+
+
+def _print(path: Path, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"file": str(path), **answer.models, "unsure": answer.unsure}))
-        return
-    doubt = ", unsure" if answer.unsure else ""
-    said = [
-        f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
-        for name, read in answer.models.items()
-    ]
-    print(printable(f"{path}: {', '.join(said)}"))
-
-
-def _print_refusal(path: Path, error: UserError, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"file": str(path), "error": str(error)}))
-    print(f"error: {error}", file=sys.stderr)
-
-
-def _unused(stem: str, used: set[str]) -> str:
-    """`stem`, or `stem`-2, `stem`-3, ... if it is among `used`, to which the result is added."""
-    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    name = next(name for name in names if name not in used)
-    used.add(name)
-    return name
+        print(json.dumps({"file": str(path), **answer}))
+    if "error" in answer:
+        print(printable(f"error: {answer['error']}"), file=sys.stderr)
+    elif not as_json:
+        doubt = ", unsure" if answer.pop("unsure") else ""
+        said = [
+            f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
+            for name, read in answer.items()
+        ]
+        print(printable(f"{path}: {', '.join(said)}"))
 
 
 if __name__ == "__main__":

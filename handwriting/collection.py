@@ -1,17 +1,18 @@
-"""Images kept with their labels, FOLDER/LABEL/HASH.png, and data sets made with them."""
+"""Images kept with their labels, FOLDER/LABEL/HASH.png: their score, data sets made with them."""
 
 import hashlib
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import numpy as np
 from PIL import Image
 
-from digits import data, files, paths
+from digits import data, files, metrics, paths
 from digits.data import RawData
 from digits.errors import UserError, first_line
 from handwriting.preprocess import SIDE
@@ -70,6 +71,31 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         print(f"{folder}: files that --keep did not write: {others}", file=sys.stderr)
     images = np.stack([_image(path) for path, _ in found])
     return images, np.array([label for _, label in found], np.uint8)
+
+
+def report(
+    probabilities: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str]
+) -> list[str]:
+    """For each model its accuracy on n > 0 images, and the labels that it confuses.
+
+    Takes each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
+    """
+    lines = []
+    for name, found in probabilities.items():
+        predicted = found.argmax(axis=1)
+        n, correct = len(labels), int(np.sum(predicted == labels))
+        low, high = metrics.proportion_ci95(np.array(correct), np.array(n))
+        lines.append(
+            f"{name}: accuracy {correct / n:.3f} ({correct} of {n}), "
+            f"95% interval {low:.3f} to {high:.3f}"
+        )
+        wrong = predicted != labels
+        confused = Counter(zip(labels[wrong], predicted[wrong], strict=True))
+        lines += [
+            f"  {names[label]} read as {names[other]}: {count}"
+            for (label, other), count in confused.most_common()
+        ]
+    return lines
 
 
 def added(folder: Path, dataset: str) -> tuple[RawData, int]:

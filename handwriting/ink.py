@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from digits.errors import UserError
+
 # The longer side, in pixels, of the copy in which the sheet is looked for and its brightness is
 # fitted.
 PAPER_SIDE = 48
@@ -39,41 +41,43 @@ BAR = 5
 MIN_FRAMED = 0.3
 # A smaller share of the ink is no rule, frame or bar.
 MIN_REMOVED = 0.01
-# Smaller pieces, as a share of the longest, are neither.
+# Smaller pieces, as a share of the longest, are specks.
 MIN_PIECE = 0.08
 
-
+EIGHT = np.ones((3, 3))
+NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
+LINES = "lines, but no digit; write one on them"
 Box = tuple[slice, slice]
 
 
-def find(brightness: np.ndarray) -> np.ndarray | None:
+def find(brightness: np.ndarray) -> np.ndarray:
     """How much darker or lighter than paper each pixel of ink is: float32 (height, width).
 
     Takes brightness, float32 (height, width) in 0..255. The result is 0 where there is paper, desk,
     a rule, a frame or a bar. It may be cropped to the ink, and turned by some degrees, so that
-    rules are level. None if nothing is written there.
+    rules are level. Raises UserError if nothing is written there.
     """
     contrast = _contrast(brightness)
     if not contrast.any():
-        return None
-    around = box(contrast > 0)
+        raise UserError(NO_DIGIT)
+    [around] = ndimage.find_objects((contrast > 0).astype(int))
     # Most pictures are mostly paper, and have no rules.
     ruled = any(np.divide(size(around), contrast.shape) >= MIN_RULE)
     if not ruled:
         contrast = contrast[around]
     angle = _tilt(contrast)
     turned = _turned(contrast, angle)
-    # In a blurred picture, pale pixels join pieces.
-    found = turned
-    for least in (0, strength(turned) / 2):
-        found = _without(found, _is_frame, least)
     # Frames come first, since a large one is as long as a rule.
+    found = _without(turned, _is_frame)
     if ruled:
         found = _without_rules(found, _turned(np.ones_like(contrast), angle) > 0)
-    for least in (0, strength(found) / 2):
-        found = _without(found, _is_bar, least)
+    found = _without(found, _is_bar)
     removed = np.count_nonzero(found != turned)
-    return found if removed > MIN_REMOVED * np.count_nonzero(turned) else contrast
+    if removed <= MIN_REMOVED * np.count_nonzero(turned):
+        return contrast
+    if not found.any():
+        raise UserError(LINES)
+    return found
 
 
 def _contrast(brightness: np.ndarray) -> np.ndarray:
@@ -104,9 +108,7 @@ def _sheet(dark: np.ndarray) -> np.ndarray | None:
     """
     small = _small(dark)
     pieces, _ = ndimage.label(np.abs(small) > MIN_CONTRAST)
-    areas = np.bincount(pieces.ravel())[1:]
-    if not areas.size:
-        return None
+    areas = np.bincount(pieces.ravel(), minlength=2)[1:]
     sheet = ndimage.binary_fill_holes(pieces == 1 + np.argmax(areas))
     area = sheet.sum()
     if area < MIN_SHEET * sheet.size or areas.max() < MIN_BLANK * area:
@@ -156,17 +158,13 @@ def _paper(brightness: np.ndarray, sheet: np.ndarray) -> np.ndarray:
         alike = edge & (np.abs(values - usual) <= MIN_CONTRAST)
         best = max(best, _fit(values, terms, alike, sheet), key=explained)
     surface = Image.fromarray(best.astype(np.float32))
-    paper: np.ndarray = np.asarray(surface.resize(brightness.shape[::-1]))
-    return paper
+    return np.asarray(surface.resize(brightness.shape[::-1]))
 
 
 def _fit(
     values: np.ndarray, terms: np.ndarray, paper: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
-    """The sum of `terms` that is closest to `values`: where `paper`, then wherever it is close.
-
-    Takes values float (height, width), terms float (n, height, width), paper bool (height, width).
-    """
+    """The sum of `terms` that is closest to `values`: where `paper`, then wherever it is close."""
     for _ in range(4):
         # Least squares by the normal equations. With einsum, NumPy starts no threads.
         weighted = terms * paper
@@ -205,36 +203,29 @@ def _without_rules(contrast: np.ndarray, page: np.ndarray) -> np.ndarray:
     width = round(MAX_WIDTH * max(contrast.shape))
     mask = contrast > 0
     level, upright = _rules(mask, page, width), _rules(mask.T, page.T, width).T
-    if not level.any() and not upright.any():
-        return contrast
-    rest = contrast
+    rest = np.where(level & upright, 0, contrast)
     for rules in (level, upright):
         if rules.any():
             pen = DARKER * np.percentile(contrast[rules], 90)
             rest = np.where(rules & (contrast < pen), 0, rest)
-    rest = np.where(level & upright, 0, rest)
     return _repaired(_repaired(rest, contrast, level, width).T, contrast.T, upright.T, width).T
 
 
 def _rules(mask: np.ndarray, page: np.ndarray, width: int) -> np.ndarray:
     """Where level lines are that cover most of the page's width and are no wider than `width`."""
     # A rule may bend or step a little.
-    near = ndimage.maximum_filter1d(mask.view(np.uint8), 5, 0).astype(bool)
+    near = ndimage.maximum_filter1d(mask, 5, 0)
     across = page.sum(axis=1)
     rows = (near.sum(axis=1) >= MIN_RULE * across) & (across >= MIN_ACROSS * page.shape[1])
     lines = near & rows[:, np.newaxis]
     # A wider stripe is no line, nor is its edge.
-    inside = ndimage.minimum_filter1d(lines.view(np.uint8), width | 1, 0, mode="constant")
-    rules: np.ndarray = (
-        mask & lines & ~ndimage.maximum_filter1d(inside, 2 * width | 1, 0).astype(bool)
-    )
-    return rules
+    inside = ndimage.minimum_filter1d(lines, width | 1, 0, mode="constant")
+    stripes = ndimage.maximum_filter1d(inside, 2 * width | 1, 0)
+    return np.where(stripes, False, mask & lines)
 
 
 def _repaired(rest: np.ndarray, before: np.ndarray, rules: np.ndarray, width: int) -> np.ndarray:
     """`rest`, and from `before` the pixels of level rules between strokes above and below."""
-    if not rules.any():
-        return rest
     half = width // 2
     near = ndimage.maximum_filter1d(rest, 2 * (half // 2) + 1, mode="constant")
     above, below = (
@@ -244,37 +235,26 @@ def _repaired(rest: np.ndarray, before: np.ndarray, rules: np.ndarray, width: in
     return np.where(rules, np.maximum(rest, np.minimum(before, np.minimum(above, below))), rest)
 
 
-def _without(
-    contrast: np.ndarray, unwanted: Callable[[Box, Box], bool], least: float
-) -> np.ndarray:
-    """Without the pieces of more contrast than `least` that are `unwanted`, given another one."""
-    pieces, _ = ndimage.label(contrast > least, np.ones((3, 3)))
-    boxes = dict(enumerate(ndimage.find_objects(pieces), start=1))
-    longest = max((max(size(box)) for box in boxes.values()), default=0)
-    large = {number: box for number, box in boxes.items() if max(size(box)) > MIN_PIECE * longest}
-    dropped = [
-        number
-        for number, box in large.items()
-        if any(unwanted(box, other) for other in large.values())
-    ]
-    if not dropped:
-        return contrast
-    drop = np.zeros(len(boxes) + 1, bool)
-    drop[dropped] = True
-    drop = drop[pieces]
-    return np.where(ndimage.maximum_filter(drop, 5) & ((pieces == 0) | drop), 0, contrast)
+def _without(contrast: np.ndarray, unwanted: Callable[[Box, Box], bool]) -> np.ndarray:
+    """Without the pieces that are `unwanted`, given another one."""
+    # In a blurred picture, pale pixels join pieces.
+    for least in (0, strength(contrast) / 2):
+        pieces, _ = ndimage.label(contrast > least, EIGHT)
+        boxes = ndimage.find_objects(pieces)
+        sides = np.array([max(size(box)) for box in boxes])
+        large = np.flatnonzero(sides > MIN_PIECE * sides.max(initial=0))
+        dropped = [n for n in large if any(unwanted(boxes[n], boxes[other]) for other in large)]
+        if dropped:
+            drop = np.isin(pieces - 1, dropped)
+            around = ndimage.maximum_filter(drop, 5) & ((pieces == 0) | drop)
+            contrast = np.where(around, 0, contrast)
+    return contrast
 
 
 def strength(contrast: np.ndarray) -> float:
     """The contrast that ink has inside a line, given that of all pixels, 0 for paper."""
     found = contrast[contrast > 0]
     return float(np.percentile(found, 75)) if found.size else 0
-
-
-def box(mask: np.ndarray) -> Box:
-    """The rows and columns of the rectangle around the true pixels, at least one."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def size(box: Box) -> tuple[int, int]:

@@ -4,17 +4,13 @@ It answers browsers on this machine that have opened it, and no other website's 
 holds a picture and perhaps a label, never a path; only saved images are stored.
 """
 
-import asyncio
 import base64
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +24,6 @@ try:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
@@ -37,8 +32,8 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup EXTRAS=handwriting")
 
 OWN = Path("data/own")
-LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
-PORTS = range(7860, 7960)
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+PORT = 7860
 MAX_BYTES = 20 * 10**6
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -53,7 +48,7 @@ def main() -> None:
     trained = recognize.read()
     if rev := os.environ.get("REV"):
         trained = recognize.with_revision(trained, rev)
-    app = application(recognize.start(trained, batch=1), trained.labels)
+    app = application(recognize.start(trained), trained.labels)
     with listen() as listener:
         port = listener.getsockname()[1]
         if "SSH_CONNECTION" in os.environ:
@@ -63,21 +58,24 @@ def main() -> None:
 
 
 def listen() -> socket.socket:
-    """A socket that listens on one of PORTS, the first that is free."""
-    for port in PORTS:
-        with suppress(OSError):
-            return socket.create_server((LOOPBACK[0], port))
-    raise UserError(f"ports {PORTS.start} to {PORTS.stop - 1} are taken; free one of them")
+    """A socket that listens on PORT, or on another port if that is taken."""
+    with suppress(OSError):
+        return socket.create_server((LOOPBACK[0], PORT))
+    return socket.create_server((LOOPBACK[0], 0))
 
 
 def server(app: Starlette) -> uvicorn.Server:
     """The server of the application; its `run` takes the sockets to listen on."""
-    # Its own configuration of logging would close TensorFlow's handler, and standard error with it.
     config = uvicorn.Config(
-        app, ws="none", log_level="error", log_config=None, limit_concurrency=20
+        app,
+        ws="none",
+        log_level="error",
+        # Its own would close TensorFlow's handler, and standard error with it.
+        log_config=None,
+        limit_concurrency=20,
+        # Ctrl-C waits no longer for somebody who sends nothing more.
+        timeout_graceful_shutdown=1,
     )
-    # Ctrl-C waits no longer for somebody who sends nothing more.
-    config.timeout_graceful_shutdown = 1
     return uvicorn.Server(config)
 
 
@@ -90,24 +88,34 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     """
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
-    # One picture is decoded at a time.
-    worker = ThreadPoolExecutor(1)
 
+    # What they do between reading requests blocks the others: one picture is decoded at a time.
     async def answer(request: Request) -> Response:
-        return await with_image(request, lambda image: _answer(image, recognizer, labels))
+        images = preprocess.digits(await request.body())
+        found = recognizer(images)
+        unsure = bool(recognize.unsure(found)[0])
+        predictions = {
+            name: {
+                "label": labels[int(shares.argmax())],
+                "unsure": unsure,
+                "probabilities": shares.round(6).tolist(),
+            }
+            for name, [shares] in found.items()
+        }
+        png = base64.b64encode(collection.png_bytes(images[0])).decode()
+        return JSONResponse({"image": f"data:image/png;base64,{png}", "models": predictions})
 
     async def keep(request: Request) -> Response:
         label = None
         if request.method == "POST":
             label = request.query_params.get("label", "")
             collection.check_label(label, labels)
-        return await with_image(request, lambda image: _keep(image, label))
-
-    async def with_image(request: Request, function: Callable[[np.ndarray], Any]) -> Response:
-        content = await request.body()
-        run = partial(asyncio.get_running_loop().run_in_executor, worker)
-        image = await run(preprocess.digit, content, "picture")
-        return JSONResponse(await run(function, image))
+        image = preprocess.digits(await request.body())[0]
+        try:
+            path, before = collection.keep(image, label, OWN)
+        except OSError as error:
+            raise UserError(f"not saved: {error.filename}: {error.strerror}") from None
+        return JSONResponse({"path": path and str(path), "before": before})
 
     return Starlette(
         routes=[
@@ -116,18 +124,16 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
             Route("/keep", keep, methods=["POST", "DELETE"], max_body_size=MAX_BYTES),
             Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
         ],
-        middleware=[
-            Middleware(BaseHTTPMiddleware, dispatch=_guard),
-            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK),
-        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guard)],
         exception_handlers={UserError: _refusal, ClientDisconnect: _refusal},
     )
 
 
 async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
-    """Refuse requests from other websites, and those meant for another port."""
-    page, port = f"http://{request.headers.get('host')}", request.scope["server"][1]
-    if page.endswith(f":{port}") and request.headers.get("origin", page) == page:
+    """Refuse requests from other websites, and those meant for another host or port."""
+    port, host = request.scope["server"][1], request.headers.get("host")
+    known = host in [f"{name}:{port}" for name in LOOPBACK]
+    if known and request.headers.get("origin", f"http://{host}") == f"http://{host}":
         response = await answer(request)
     else:
         response = PlainTextResponse(f"Refused. Open http://127.0.0.1:{port} in a browser.", 403)
@@ -136,31 +142,8 @@ async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
-    text = str(error).removeprefix("picture: ")
+    text = str(error)
     return PlainTextResponse(f"{text[:1].upper()}{text[1:]}.", 422)
-
-
-def _answer(image: np.ndarray, recognizer: Recognizer, labels: Sequence[str]) -> dict[str, Any]:
-    found = recognizer(image[np.newaxis])
-    unsure = bool(recognize.unsure(found)[0])
-    models = {
-        name: {
-            "label": labels[int(probabilities[0].argmax())],
-            "unsure": unsure,
-            "probabilities": probabilities[0].round(6).tolist(),
-        }
-        for name, probabilities in found.items()
-    }
-    png = base64.b64encode(collection.png_bytes(image)).decode()
-    return {"image": f"data:image/png;base64,{png}", "models": models}
-
-
-def _keep(image: np.ndarray, label: str | None) -> dict[str, Any]:
-    try:
-        path, before = collection.keep(image, label, OWN)
-    except OSError as error:
-        raise UserError(f"not saved: {error.filename}: {error.strerror}") from None
-    return {"path": path and str(path), "before": before}
 
 
 if __name__ == "__main__":

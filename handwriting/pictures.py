@@ -7,37 +7,35 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageOps
 
-from digits.errors import first_line
+from digits.errors import UserError, first_line
 
+FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"]
 with suppress(ModuleNotFoundError):
     # Of the extra `heic`.
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")
+    FORMATS.append("HEIF")
 SUFFIXES = (
     (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 )  # fmt: skip
 HEIC = "a HEIC picture: make setup EXTRAS=heic adds support; or save it as JPEG"
 MAX_BYTES = 100 * 10**6
-MAX_PIXELS = 50 * 10**6
+TOO_LARGE = "larger than 50 megapixels or 100 MB"
+# Pillow refuses a picture of more than twice as many pixels, before it decompresses any.
+Image.MAX_IMAGE_PIXELS = 25 * 10**6
 # Of a progressive JPEG. One has about ten; each takes as long to decode as a whole picture.
 MAX_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
 
-# About damaged EXIF data, and about pictures so large that they are refused here.
+# About damaged EXIF data, and about large pictures.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class RefusedError(Exception):
-    """Why a picture is refused."""
 
 
 def brightness(content: bytes, side: int) -> np.ndarray:
     """The color channel with the greatest contrast: float32 (height, width) in 0..255.
 
-    The picture is upright, and its longer side has at most `side` pixels. Raises RefusedError if
+    The picture is upright, and its longer side has at most `side` pixels. Raises UserError if
     `content` is not that of one picture, or too large.
     """
     image = _decode(content, side)
@@ -52,41 +50,32 @@ def brightness(content: bytes, side: int) -> np.ndarray:
     contrast = some.reshape(some.shape[0] * some.shape[1], -1).std(axis=0)
     channel = image.getchannel(int(contrast.argmax()))
     channel.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=1.0)
-    channel = Image.fromarray(np.asarray(channel, np.float32))
     # In a small picture, smoothing the noise would blur strokes.
     times = max(1, 3 * side // 4 // max(channel.size))
-    large = channel.resize(
-        (times * channel.width, times * channel.height), Image.Resampling.BICUBIC
-    )
-    return np.asarray(large)
+    return np.asarray(ImageOps.scale(channel.convert("F"), times, Image.Resampling.BICUBIC))
 
 
 def _decode(content: bytes, side: int) -> Image.Image:
     """The picture in mode L, RGB or RGBA."""
-    too_large = RefusedError(
-        f"larger than {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB"
-    )
     if not content:
-        raise RefusedError("the file is empty")
+        raise UserError("the file is empty")
     if len(content) > MAX_BYTES:
-        raise too_large
+        raise UserError(TOO_LARGE)
     if content.startswith(b"\xff\xd8") and content.count(START_OF_SCAN) > MAX_SCANS:
-        raise RefusedError(f"a JPEG of more than {MAX_SCANS} scans; save it again")
+        raise UserError(f"a JPEG of more than {MAX_SCANS} scans; save it again")
     try:
-        # Reads the header. Nothing is decompressed before the size is known.
-        image: Image.Image = Image.open(io.BytesIO(content), formats=_known_formats())
+        # Reads the header.
+        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
-        raise too_large from None
+        raise UserError(TOO_LARGE) from None
     except Exception:
         # A damaged header raises any of several kinds.
-        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1") and "HEIF" not in Image.OPEN:
-            raise RefusedError(HEIC) from None
-        raise RefusedError("not a picture in a known format, such as PNG or JPEG") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise too_large
+        if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1") and "HEIF" not in FORMATS:
+            raise UserError(HEIC) from None
+        raise UserError("not a picture in a known format, such as PNG or JPEG") from None
     # A phone's JPEG or HEIC may hold more pictures, of which the first is the photograph.
     if image.format not in ("MPO", "HEIF") and getattr(image, "n_frames", 1) > 1:
-        raise RefusedError("more than one picture in the file; save one of them")
+        raise UserError("more than one picture in the file; save one of them")
     try:
         # Has a JPEG decoded at a fraction of its size.
         image.draft(None, (side, side))
@@ -103,10 +92,5 @@ def _decode(content: bytes, side: int) -> Image.Image:
             image = image.convert("RGB")
         image.load()
     except Exception as error:
-        raise RefusedError(f"damaged ({first_line(error)})") from None
+        raise UserError(f"damaged ({first_line(error)})") from None
     return image
-
-
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]

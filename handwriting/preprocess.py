@@ -5,8 +5,9 @@ from PIL import Image
 from scipy import ndimage
 
 from digits.errors import UserError
-from handwriting import ink, pictures
-from handwriting.pictures import RefusedError
+from handwriting import ink
+from handwriting.ink import EIGHT, MIN_PIECE, NO_DIGIT
+from handwriting.pictures import brightness
 
 SIDE = 28
 DIGIT_SIDE = 20
@@ -15,10 +16,9 @@ DIGIT_SIDE = 20
 SEARCH_SIDE = 320
 STROKES_SIDE = 80
 
-# As shares of the longer side of the largest piece of ink: pieces further apart are not of the same
-# digit, and smaller ones are specks.
+# As a share of the longer side of the largest piece of ink: pieces further apart are not of the
+# same digit.
 MAX_GAP = 0.2
-MIN_PIECE = 0.08
 # As a share of the height of the largest part: lower parts are dirt.
 MAX_DIRT = 0.35
 # The least share of all ink that the digits have.
@@ -36,42 +36,25 @@ MAX_OUTLINE = 114
 MAX_HOLES = 3
 MAX_PIECES = 3
 
-EIGHT = np.ones((3, 3))
-NO_DIGIT = "no digit found; show one, dark on light or light on dark, with paper around it"
-LINES = "lines, but no digit; write one on them"
 SEVERAL = "more than one digit; crop to one, or read a row of them with --digits"
 
 
-def digit(content: bytes, source: str) -> np.ndarray:
-    """The digit in a picture as the models see it: uint8 (28, 28), light on dark.
+def digits(content: bytes, row: bool = False) -> np.ndarray:
+    """The digit in a picture as the models see it: uint8 (1, 28, 28), light on dark.
 
-    Raises UserError, which names `source`, if there is no digit, more than one, or no such picture.
+    With `row`, the digits from left to right: uint8 (n, 28, 28), n > 0. Raises UserError, which
+    does not name the picture, if it is none, or has no digit, or more than one without `row`.
     """
-    images = digits(content, source)
-    if len(images) > 1:
-        raise UserError(f"{source}: {SEVERAL}")
-    image: np.ndarray = images[0]
-    return image
-
-
-def digits(content: bytes, source: str) -> np.ndarray:
-    """The digits in a picture from left to right: uint8 (n, 28, 28), n > 0; see `digit`."""
-    try:
-        contrast = ink.find(pictures.brightness(content, SEARCH_SIDE))
-        if contrast is None:
-            raise RefusedError(NO_DIGIT)
-        if not contrast.any():
-            raise RefusedError(LINES)
-        return np.stack([_normalize(piece) for piece in _cut_out(contrast)])
-    except RefusedError as error:
-        raise UserError(f"{source}: {error}") from None
+    images = [_normalize(piece) for piece in _cut_out(ink.find(brightness(content, SEARCH_SIDE)))]
+    if len(images) > 1 and not row:
+        raise UserError(SEVERAL)
+    return np.stack(images)
 
 
 def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     """The ink of each digit, from 0 for paper to 1, in the rectangle around it, without dirt."""
-    contrast = contrast[ink.box(contrast > 0)]
-    pieces, count = ndimage.label(contrast > 0, EIGHT)
-    most = 1 + np.argmax(ndimage.sum_labels(contrast, pieces, np.arange(1, count + 1)))
+    pieces, _ = ndimage.label(contrast > 0, EIGHT)
+    most = 1 + np.bincount(pieces.ravel(), contrast.ravel())[1:].argmax()
     strength = ink.strength(np.where(pieces == most, contrast, 0))
     # At its edges, a line has half the contrast that it has inside.
     mask = contrast > strength / 2
@@ -79,23 +62,19 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     sides = np.array([max(ink.size(box)) for box in ndimage.find_objects(pieces)])
     longest = sides.max()
     mask &= (sides >= MIN_PIECE * longest)[pieces - 1]
-    around = ink.box(mask)
-    contrast, mask = contrast[around], mask[around]
     gap = round(MAX_GAP * longest) | 1
     parts, _ = ndimage.label(ndimage.maximum_filter(mask, gap), EIGHT)
     parts *= mask
     boxes = ndimage.find_objects(parts)
     heights = np.array([ink.size(box)[0] for box in boxes])
     areas = np.bincount(parts.ravel())[1:]
-    tall = heights >= MAX_DIRT * heights[areas.argmax()]
+    tall = np.flatnonzero(heights >= MAX_DIRT * heights[areas.argmax()])
     if areas[tall].sum() < MIN_INK * areas.sum():
-        raise RefusedError(NO_DIGIT)
-    found = sorted(
-        ((n, boxes[n - 1]) for n in 1 + np.flatnonzero(tall)), key=lambda part: part[1][1].start
-    )
+        raise UserError(NO_DIGIT)
+    share = contrast / strength
     return [
-        _sharp(contrast[box] / strength * ndimage.maximum_filter(parts[box] == n, 5))
-        for n, box in found
+        _sharp(share[boxes[n]] * ndimage.maximum_filter(parts[boxes[n]] == n + 1, 5))
+        for n in sorted(tall, key=lambda n: boxes[n][1].start)
     ]
 
 
@@ -109,30 +88,27 @@ def _sharp(share: np.ndarray) -> np.ndarray:
 
 
 def _normalize(ink: np.ndarray) -> np.ndarray:
-    """The digit scaled to 20 pixels and centered in 28x28 pixels: uint8 (28, 28)."""
+    """The digit scaled to 20 pixels and centered in 28x28 pixels: uint8 (28, 28).
+
+    Raises UserError if it has more of something than MNIST's digits.
+    """
     height, width = ink.shape
     if ink.sum() > MAX_INK * max(ink.shape) ** 2 or width > MAX_ASPECT * height:
-        raise RefusedError(NO_DIGIT)
+        raise UserError(NO_DIGIT)
     ink = _scale(_thicken(_scale(ink, STROKES_SIDE)), DIGIT_SIDE)
     image = np.zeros((SIDE, SIDE), np.uint8)
-    place = []
-    for center, side in zip(ndimage.center_of_mass(ink), ink.shape, strict=True):
-        # The center of MNIST's digits is the pixel (14, 14).
-        start = min(max(0, round(SIDE / 2 - center)), SIDE - side)
-        place.append(slice(start, start + side))
-    image[tuple(place)] = np.rint(255 * ink)
-    _check(image)
-    return image
-
-
-def _check(image: np.ndarray) -> None:
-    """Raise RefusedError if an image, uint8 (28, 28), has more of something than MNIST's."""
+    # The center of MNIST's digits is the pixel (14, 14).
+    start = np.rint(SIDE / 2 - np.array(ndimage.center_of_mass(ink))).astype(int)
+    top, left = np.clip(start, 0, SIDE - np.array(ink.shape))
+    height, width = ink.shape
+    image[top : top + height, left : left + width] = np.rint(255 * ink)
     mask = np.pad(image > 127, 1)
     outline = (mask & ~ndimage.binary_erosion(mask)).sum()
     holes = ndimage.label(~mask)[1] - 1
     pieces = ndimage.label(mask, EIGHT)[1]
     if outline > MAX_OUTLINE or holes > MAX_HOLES or pieces > MAX_PIECES:
-        raise RefusedError(NO_DIGIT)
+        raise UserError(NO_DIGIT)
+    return image
 
 
 def _scale(ink: np.ndarray, longer_side: int) -> np.ndarray:

@@ -10,9 +10,6 @@ from digits.errors import UserError
 from handwriting.preprocess import SIDE
 from tools import history
 
-# XLA compiles once for each number of images, so all calls pass the same number.
-BATCH = 100
-
 # The mean of the models' probabilities for one label. Of 1,000 simulated photographs of MNIST's
 # test images (tests/photographs.py, seed 7), 106 had less, and the hidden model read 88.7% of these
 # correctly, and 99.6% of the others.
@@ -47,11 +44,10 @@ def with_revision(here: Trained, rev: str) -> Trained:
     return Trained(here.models | named, here.labels)
 
 
-def start(trained: Trained, batch: int = BATCH) -> Recognizer:
+def start(trained: Trained) -> Recognizer:
     """Start TensorFlow; return a function that gives the probabilities of each model.
 
-    It is compiled for `batch` images at a time; more are divided. Raises UserError if a model is
-    not for images of 28x28 pixels.
+    Raises UserError if a model is not for images of 28x28 pixels.
     """
     portable = runtime.start(params.load("runtime", runtime.Settings).portable)
     from digits import models
@@ -59,7 +55,8 @@ def start(trained: Trained, batch: int = BATCH) -> Recognizer:
     logits = {}
     for name, content in trained.models.items():
         model = models.load(content, str(paths.model(name)), SIDE**2, len(trained.labels))
-        logits[name] = models.logits(model, portable, batch)
+        # XLA compiles once for each number of images, so they are read one at a time.
+        logits[name] = models.logits(model, portable, 1)
 
     def recognize(images: np.ndarray) -> dict[str, np.ndarray]:
         scaled = data.scale(images)

@@ -12,18 +12,14 @@ TWO = [(0.2, 0.3), (0.35, 0.15), (0.65, 0.15), (0.8, 0.32), (0.2, 0.88), (0.82, 
 
 
 def drawn(
-    points: Sequence[tuple[float, float]],
-    size: int = 200,
-    at: tuple[int, int] = (60, 40),
-    page: tuple[int, int] = (400, 320),
-    stroke: float = 0.1,
+    points: Sequence[tuple[float, float]], size: int = 200, stroke: float = 0.1
 ) -> Image.Image:
-    """A black line through the points, in a square of `size` pixels at `at` on a white page."""
+    """A black line through the points, in a square of `size` pixels on a white page, 400x320."""
     # Drawn four times as large, for smooth edges.
-    image = Image.new("L", (4 * page[0], 4 * page[1]), 255)
-    line = [(4 * (at[0] + x * size), 4 * (at[1] + y * size)) for x, y in points]
+    image = Image.new("L", (1600, 1280), 255)
+    line = [(4 * (60 + x * size), 4 * (40 + y * size)) for x, y in points]
     ImageDraw.Draw(image).line(line, 0, round(4 * stroke * size), "curve")
-    return image.resize(page, Image.Resampling.BOX)
+    return image.reduce(4)
 
 
 def photograph(image: np.ndarray, rng: np.random.Generator) -> bytes:

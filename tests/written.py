@@ -10,39 +10,36 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from tests.photographs import file_bytes
 
-Stroke = list[tuple[float, float]]
+Stroke = list[tuple[int, int]]
 
-# Control points of quadratic splines, x and y from 0 to 1; a point given twice is a corner.
-OVAL = [(0.5, 0), (0.15, 0.1), (0.15, 0.9), (0.5, 1), (0.85, 0.9), (0.85, 0.1), (0.48, 0)]
-CORNERS_7 = [(0.1, 0.05), (0.85, 0.05), (0.85, 0.05)]
+# Control points of quadratic splines, x and y in percent; a point given twice is a corner.
 FORMS: list[tuple[int, list[Stroke]]] = [
-    (0, [OVAL]),
-    (0, [[(0.7, 0.05), (0.1, 0), (0.1, 1), (0.8, 1), (1, 0.3), (0.6, 0), (0.4, 0.1)]]),
-    (1, [[(0.55, 0), (0.45, 1)]]),
-    (1, [[(0.25, 0.3), (0.55, 0), (0.55, 0), (0.5, 1)]]),
-    (2, [[(0.15, 0.25), (0.25, 0), (0.8, -0.05), (0.85, 0.4), (0.1, 1), (0.1, 1), (0.9, 0.98)]]),
-    (2, [[(0.15, 0.2), (0.4, -0.1), (0.95, 0), (0.75, 0.5), (0.3, 0.9), (0.1, 1), (0, 0.8),
-          (0.35, 0.75), (0.6, 1), (0.95, 0.9)]]),
-    (3, [[(0.15, 0.12), (0.4, -0.05), (0.9, 0), (0.8, 0.45), (0.35, 0.45), (0.35, 0.45),
-          (0.95, 0.45), (0.9, 1.05), (0.3, 1.05), (0.1, 0.85)]]),
-    (3, [[(0.15, 0.03), (0.85, 0.03), (0.85, 0.03), (0.4, 0.42), (0.4, 0.42), (0.95, 0.4),
-          (0.9, 1.05), (0.3, 1.05), (0.1, 0.88)]]),
-    (4, [[(0.25, 0), (0.12, 0.55), (0.12, 0.55), (0.9, 0.52)], [(0.75, 0.1), (0.68, 1)]]),
-    (4, [[(0.65, 0), (0.05, 0.65), (0.05, 0.65), (0.95, 0.63)], [(0.68, 0.25), (0.65, 1)]]),
-    (5, [[(0.85, 0.02), (0.25, 0.02), (0.25, 0.02), (0.2, 0.45), (0.2, 0.45), (0.9, 0.3),
-          (0.95, 1), (0.4, 1.05), (0.1, 0.9)]]),
-    (5, [[(0.28, 0.03), (0.22, 0.45), (0.22, 0.45), (0.85, 0.3), (0.95, 0.95), (0.4, 1.1),
-          (0.1, 0.92)], [(0.27, 0.03), (0.85, 0)]]),
-    (6, [[(0.7, 0), (0.2, 0.3), (0.05, 1), (0.5, 1.02), (0.95, 0.95), (0.8, 0.5), (0.4, 0.5),
-          (0.17, 0.75)]]),
-    (7, [[*CORNERS_7, (0.35, 1)]]),
-    (7, [[*CORNERS_7, (0.35, 1)], [(0.3, 0.52), (0.78, 0.5)]]),
-    (8, [[(0.8, 0.12), (0.5, -0.1), (0.1, 0.1), (0.3, 0.45), (0.9, 0.6), (0.85, 1), (0.5, 1.03),
-          (0.1, 1), (0.15, 0.6), (0.7, 0.4), (0.85, 0.12), (0.7, 0.02)]]),
-    (9, [[(0.8, 0.15), (0.5, -0.1), (0.1, 0.05), (0.15, 0.5), (0.6, 0.55), (0.82, 0.1),
-          (0.82, 0.1), (0.75, 0.6), (0.6, 1)]]),
-    (9, [[(0.8, 0.15), (0.5, -0.1), (0.1, 0.05), (0.15, 0.5), (0.6, 0.55), (0.82, 0.1),
-          (0.82, 0.1), (0.85, 0.9), (0.55, 1.05), (0.2, 0.9)]]),
+    (0, [[(50, 0), (15, 10), (15, 90), (50, 100), (85, 90), (85, 10), (48, 0)]]),
+    (0, [[(70, 5), (10, 0), (10, 100), (80, 100), (100, 30), (60, 0), (40, 10)]]),
+    (1, [[(55, 0), (45, 100)]]),
+    (1, [[(25, 30), (55, 0), (55, 0), (50, 100)]]),
+    (2, [[(15, 25), (25, 0), (80, -5), (85, 40), (10, 100), (10, 100), (90, 98)]]),
+    (2, [[(15, 20), (40, -10), (95, 0), (75, 50), (30, 90), (10, 100), (0, 80), (35, 75),
+          (60, 100), (95, 90)]]),
+    (3, [[(15, 12), (40, -5), (90, 0), (80, 45), (35, 45), (35, 45), (95, 45), (90, 105),
+          (30, 105), (10, 85)]]),
+    (3, [[(15, 3), (85, 3), (85, 3), (40, 42), (40, 42), (95, 40), (90, 105), (30, 105),
+          (10, 88)]]),
+    (4, [[(25, 0), (12, 55), (12, 55), (90, 52)], [(75, 10), (68, 100)]]),
+    (4, [[(65, 0), (5, 65), (5, 65), (95, 63)], [(68, 25), (65, 100)]]),
+    (5, [[(85, 2), (25, 2), (25, 2), (20, 45), (20, 45), (90, 30), (95, 100), (40, 105),
+          (10, 90)]]),
+    (5, [[(28, 3), (22, 45), (22, 45), (85, 30), (95, 95), (40, 110), (10, 92)], [(27, 3),
+          (85, 0)]]),
+    (6, [[(70, 0), (20, 30), (5, 100), (50, 102), (95, 95), (80, 50), (40, 50), (17, 75)]]),
+    (7, [[(10, 5), (85, 5), (85, 5), (35, 100)]]),
+    (7, [[(10, 5), (85, 5), (85, 5), (35, 100)], [(30, 52), (78, 50)]]),
+    (8, [[(80, 12), (50, -10), (10, 10), (30, 45), (90, 60), (85, 100), (50, 103), (10, 100),
+          (15, 60), (70, 40), (85, 12), (70, 2)]]),
+    (9, [[(80, 15), (50, -10), (10, 5), (15, 50), (60, 55), (82, 10), (82, 10), (75, 60),
+          (60, 100)]]),
+    (9, [[(80, 15), (50, -10), (10, 5), (15, 50), (60, 55), (82, 10), (82, 10), (85, 90),
+          (55, 105), (20, 90)]]),
 ]  # fmt: skip
 
 CENTER = (240, 180)
@@ -88,7 +85,7 @@ class Page:
         wide = self.rng.uniform(0.6, 0.85)
         for points in FORMS[number][1]:
             moves = {point: self.rng.normal(0, 0.012, 2) for point in points}
-            x, y = np.array([np.add(point, moves[point]) - 0.5 for point in points]).T
+            x, y = np.array([np.divide(point, 100) + moves[point] - 0.5 for point in points]).T
             x = wide * x - slant * y
             xy = np.stack([x - turn * y, y + turn * x], axis=1)
             self.line(smooth(xy) * size + at, ink, max(2, stroke * size))
@@ -163,15 +160,13 @@ def boxed(rng: np.random.Generator, number: int) -> bytes:
     page = Page(rng)
     size = rng.uniform(60, 150)
     at, ink, _ = write(page, number, size)
-    margin = size * rng.uniform(0.1, 0.5, 4)
-    left, top, right, bottom = np.repeat(at, 2)[[0, 2, 1, 3]] + size * np.array(
-        [-0.45, -0.55, 0.45, 0.55]
-    ) + margin * [-1, -1, 1, 1]  # fmt: skip
+    margin = size * rng.uniform(0.1, 0.5, 4) * [-1, -1, 1, 1]
+    around = np.tile(at, 2) + size * np.array([-0.45, -0.55, 0.45, 0.55])
+    left, top, right, bottom = around + margin
     ink, width = (ink if rng.random() < 0.3 else page.ink(60, 190)), rng.uniform(1, 6)
-    for number in range(*((0, 1) if rng.random() < 0.7 else (-1, 2))):
-        move = number * (right - left)
-        corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-        page.line(np.add(corners, [move, 0]), ink, width)
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    for number in [0] if rng.random() < 0.7 else [-1, 0, 1]:
+        page.line(np.add(corners, [number * (right - left), 0]), ink, width)
     return page.photograph()
 
 
@@ -183,8 +178,8 @@ def underlined(rng: np.random.Generator, number: int) -> bytes:
     y = at[1] + size * rng.uniform(0.65, 0.9)
     left, right = at[0] - size * rng.uniform(0.4, 1.2), at[0] + size * rng.uniform(0.4, 1.2)
     same = rng.random() < 0.5
-    page.line([(left, y), (right, y)], ink if same else page.ink(60, 190),
-              min(width, 8) if same else rng.uniform(1, 6))  # fmt: skip
+    ink, width = (ink, min(width, 8)) if same else (page.ink(60, 190), rng.uniform(1, 6))
+    page.line([(left, y), (right, y)], ink, width)
     return page.photograph()
 
 
@@ -200,9 +195,9 @@ def screenshot(rng: np.random.Generator, number: int) -> bytes:
         strips += [(0, 0, 2, 360), (478, 0, 480, 360), (0, 358, 480, 360)]
     if rng.random() < 0.3:
         strips += [(0, 345, 480, 360)]
-    for strip in strips:
-        page.pen.rectangle([2 * page.scale * side for side in strip], ink)
     scale = 2 * page.scale
+    for strip in strips:
+        page.pen.rectangle([scale * side for side in strip], ink)
     for x in (470, 452, 434):
         middle = (scale * x, scale * bar / 2)
         page.pen.text(middle, "x", color(page.paper), anchor="mm", font_size=scale * bar / 2)
@@ -215,14 +210,11 @@ def desk(rng: np.random.Generator, number: int) -> bytes:
     page.tilt *= 2
     lighter = page.paper.mean() < 190 and rng.random() < 0.5
     wood = np.clip(page.paper + (1 if lighter else -1) * rng.uniform(45, 150), 0, 255)
-    grain = rng.normal(0, rng.uniform(0, 6), (page.image.height, 1, 1)) + wood
-    page.image.paste(
-        Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8)).resize(page.image.size)
-    )
+    grain = np.clip(rng.normal(0, rng.uniform(0, 6), (page.image.height, 1, 1)) + wood, 0, 255)
+    page.image.paste(Image.fromarray(grain.astype(np.uint8)).resize(page.image.size))
     left, top, right, bottom = rng.uniform([15, 10, 330, 260], [150, 100, 465, 350])
-    page.pen.polygon(
-        page.points([(left, top), (right, top), (right, bottom), (left, bottom)]), color(page.paper)
-    )
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    page.pen.polygon(page.points(corners), color(page.paper))
     size = min(bottom - top, right - left) * rng.uniform(0.35, 0.7)
     margin = 0.7 * size
     at = rng.uniform([left + margin, top + margin], [right - margin, bottom - margin])
@@ -238,21 +230,17 @@ def no_digit(rng: np.random.Generator) -> bytes:
     ink, width = page.ink(120, 190), rng.uniform(0.03, 0.1) * size
     kind = rng.integers(6)
     if kind == 0:
-        letter = rng.choice(list(string.ascii_letters))
-        font = ImageFont.truetype(FONT, size * 2 * page.scale)
+        letter = str(rng.choice(list(string.ascii_letters)))
         x, y = 2 * page.scale * corner
-        page.pen.text((x, y), letter, ink, font)
+        page.pen.text((x, y), letter, ink, ImageFont.truetype(FONT, size * 2 * page.scale))
     elif kind == 1:
         xy = rng.uniform(0, size, (rng.integers(8, 25), 2)) + corner
         page.line(smooth(xy), ink, min(width, 8))
     elif kind == 2:
-        texture = sum(
-            np.asarray(
-                Image.fromarray(rng.random((n, n)).astype(np.float32)).resize(page.image.size, 3)
-            )
-            / np.sqrt(n)
-            for n in (2, 5, 12, 30, 80)
-        )
+        texture = np.zeros(page.image.size[::-1])
+        for n in (2, 5, 12, 30, 80):
+            cloud = Image.fromarray(rng.random((n, n)).astype(np.float32))
+            texture = texture + np.asarray(cloud.resize(page.image.size, 3)) / np.sqrt(n)
         texture = 255 * (texture - texture.min()) / np.ptp(texture)
         page.image.paste(Image.fromarray(texture.astype(np.uint8)).convert("RGB"))
     elif kind == 3:
@@ -272,10 +260,9 @@ def no_digit(rng: np.random.Generator) -> bytes:
     return page.photograph()
 
 
-Scene = Callable[[np.random.Generator, int], bytes]
-
-
-def sample(scene: Scene, count: int, seed: int) -> list[tuple[bytes, int]]:
+def sample(
+    scene: Callable[[np.random.Generator, int], bytes], count: int, seed: int
+) -> list[tuple[bytes, int]]:
     """Pictures and their labels; each form is as frequent as any other."""
     rng = np.random.default_rng(seed)
     numbers = [i % len(FORMS) for i in range(count)]

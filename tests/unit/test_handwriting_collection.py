@@ -8,7 +8,7 @@ from PIL import Image
 
 from digits import data, files, paths
 from digits.errors import UserError
-from handwriting import collection, recognize, score
+from handwriting import collection, recognize
 from tests.photographs import file_bytes
 from tools import dataset
 
@@ -46,16 +46,11 @@ def test_the_same_image_is_one_file_under_its_latest_label() -> None:
         assert list(OWN.rglob("*.*")) == ([path] if label else [])
 
 
-@pytest.mark.parametrize("label", ["", "8", "7 ", "t-shirt/top", "\N{ARABIC-INDIC DIGIT SEVEN}"])
+@pytest.mark.parametrize("label", ["", "8", "7 ", "t-shirt/top"])
 def test_other_labels_are_refused(label: str) -> None:
     collection.check_label(LABELS[0], LABELS)
     with pytest.raises(UserError, match="not a label; labels are T-shirt/top, Ankle boot"):
         collection.check_label(label, LABELS)
-
-
-def test_an_empty_folder() -> None:
-    with pytest.raises(UserError, match="no images kept here"):
-        collection.read(OWN, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +59,6 @@ def test_an_empty_folder() -> None:
         (file_bytes(Image.new("L", (27, 28))), "not an image of 28x28 gray pixels"),
         (file_bytes(Image.new("RGB", (28, 28))), "not an image of 28x28 gray pixels"),
         (file_bytes(Image.new("L", (28, 28)))[:50], "not a readable PNG file"),
-        (b"text", "not a readable PNG file"),
     ],
 )
 def test_a_file_under_a_label_that_was_not_kept(content: bytes, reason: str) -> None:
@@ -75,18 +69,16 @@ def test_a_file_under_a_label_that_was_not_kept(content: bytes, reason: str) -> 
 
 def test_kept_images_join_the_training_images_alone() -> None:
     x, y = np.zeros((4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8)
-    files.write(paths.raw("tiny"), dataset.content(data.RawData(x, y, x[:2] + 1, y[:2], LABELS)))
+    raw = data.RawData(x, y, x[:2] + 1, y[:2], LABELS)
+    small = raw._replace(x_train=x[:, :8, :8], x_test=x[:2, :8, :8])
+    for name, content in (("tiny", raw), ("eight", small)):
+        files.write(paths.raw(name), dataset.content(content))
     collection.keep(image(200), "Ankle boot", OWN)
-    raw, count = collection.added(OWN, "tiny")
-    assert (count, raw.y_train.tolist(), raw.names) == (1, [0, 1, 2, 3, 1], LABELS)
-    np.testing.assert_array_equal(raw.x_train, [*x, image(200)])
-    np.testing.assert_array_equal(raw.x_test, x[:2] + 1)
-    assert raw.y_test.tolist() == [0, 1]
-
-
-def test_images_of_another_size() -> None:
-    x, y = np.zeros((2, 8, 8), np.uint8), np.zeros(2, np.uint8)
-    files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
+    new, count = collection.added(OWN, "tiny")
+    assert (count, new.y_train.tolist(), new.names) == (1, [0, 1, 2, 3, 1], LABELS)
+    np.testing.assert_array_equal(new.x_train, [*x, image(200)])
+    np.testing.assert_array_equal(new.x_test, raw.x_test)
+    np.testing.assert_array_equal(new.y_test, raw.y_test)
     with pytest.raises(UserError, match=r"eight\.npz: its images have 8x8 pixels"):
         collection.added(OWN, "eight")
 
@@ -103,7 +95,7 @@ def test_names_that_a_new_data_set_cannot_have(name: str) -> None:
 def test_a_report_names_what_is_confused_most_often_first() -> None:
     labels, read = np.array([1, 1, 1, 0, 3], np.uint8), [2, 2, 1, 3, 3]
     models = {"linear": np.eye(4)[read], "third": np.eye(4)[labels]}
-    assert score.report(models, labels, LABELS) == [
+    assert collection.report(models, labels, LABELS) == [
         "linear: accuracy 0.400 (2 of 5), 95% interval 0.118 to 0.769",
         "  Ankle boot read as ..: 2",
         "  T-shirt/top read as 7: 1",
