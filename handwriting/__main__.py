@@ -26,6 +26,7 @@ from handwriting import collection, pictures, preprocess, recognize
 from tools import dataset
 from tools.history import WORKSPACE
 
+PROGRAM = "python -m handwriting"
 STANDARD_INPUT = Path("-")
 # Labels that are integers in JSON.
 NUMBERS = {str(number) for number in range(256)}
@@ -45,7 +46,7 @@ def main() -> None:
 
 def recognize_pictures(arguments: list[str]) -> None:
     """Print a line for each picture; exit with status 1 if one of them was refused."""
-    parser = _parser("", str(__doc__))
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     add = parser.add_argument
     add("pictures", nargs="+", type=Path, metavar="PICTURE")
     add("--digits", action="store_true", help="read rows of digits, such as 2026")
@@ -87,8 +88,8 @@ def recognize_pictures(arguments: list[str]) -> None:
 
 
 def score_folder(arguments: list[str]) -> None:
-    """Print how many of the kept images each model recognizes."""
-    parser = _parser("score", "How many kept images each model recognizes, and what it confuses.")
+    """Print how many of the kept images each model recognizes, and what it confuses."""
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} score", description=score_folder.__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where --keep has stored them")
     parser.add_argument("--rev", default=WORKSPACE, help=REV_HELP)
     options = parser.parse_args(arguments)
@@ -101,12 +102,11 @@ def score_folder(arguments: list[str]) -> None:
 
 
 def write_dataset(arguments: list[str]) -> None:
-    """Write a data set with the kept images added to its training images."""
-    parser = _parser(
-        "dataset",
-        "Write data/raw/NEW.npz: data/raw/NAME.npz with the kept images added to its training "
-        "images. The test images stay as they are, so that metrics can be compared.",
-    )
+    """Write data/raw/NEW.npz: data/raw/NAME.npz with the kept images added to its training images.
+
+    The test images stay as they are, so that metrics can be compared.
+    """
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} dataset", description=write_dataset.__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where --keep has stored them")
     parser.add_argument("--add-to", required=True, metavar="NAME", help="such as mnist")
     parser.add_argument("--as", required=True, metavar="NEW", help="such as mnist_own", dest="new")
@@ -122,11 +122,6 @@ def write_dataset(arguments: list[str]) -> None:
         f"      dvc exp run -S prepare.dataset={options.new}\n"
         "      make compare REV=HEAD"
     )
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    prog = f"python -m handwriting {command}".strip()
-    return argparse.ArgumentParser(prog=prog, description=description)
 
 
 def _expand(arguments: list[Path]) -> Iterator[Path]:
@@ -178,7 +173,7 @@ def _answer(probabilities: Mapping[str, np.ndarray], labels: Sequence[str]) -> d
             "digit": int(text) if text in NUMBERS and len(found) == 1 else text,
             "probability": round(float(found.max(axis=1).min()), 6),
         }
-    return answer | {"unsure": bool(recognize.unsure(probabilities).any())}
+    return answer | {"unsure": recognize.unsure(probabilities)}
 
 
 def _print(path: Path, answer: dict[str, Any], as_json: bool) -> None:

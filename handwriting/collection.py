@@ -40,15 +40,14 @@ def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | Non
     """
     # The same image is one file.
     name = f"{hashlib.sha256(image.tobytes()).hexdigest()[:16]}.png"
-    before = {unquote(path.parent.name): path for path in folder.glob(f"*/{name}")}
-    path = None
-    if label is not None:
-        path = _folder(folder, label) / name
+    before = list(folder.glob(f"*/{name}"))
+    path = None if label is None else _folder(folder, label) / name
+    if path:
         files.write(path, png_bytes(image))
-    for other in before.values():
+    for other in before:
         if other != path:
             other.unlink()
-    return path, next(iter(before), None)
+    return path, unquote(before[0].parent.name) if before else None
 
 
 def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +100,7 @@ def report(
 def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     """A data set with the kept images added to its training images, and their number.
 
-    The test images stay. Raises UserError as `data.read_raw` and `read` do, or if the images of the
-    data set have another size.
+    Raises UserError as `data.read_raw` and `read` do, or if its images have another size.
     """
     raw = data.read_raw(dataset)
     side = raw.x_train.shape[1]

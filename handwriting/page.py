@@ -93,11 +93,10 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     async def answer(request: Request) -> Response:
         images = preprocess.digits(await request.body())
         found = recognizer(images)
-        unsure = bool(recognize.unsure(found)[0])
         predictions = {
             name: {
                 "label": labels[int(shares.argmax())],
-                "unsure": unsure,
+                "unsure": recognize.unsure(found),
                 "probabilities": shares.round(6).tolist(),
             }
             for name, [shares] in found.items()

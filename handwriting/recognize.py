@@ -65,11 +65,7 @@ def start(trained: Trained) -> Recognizer:
     return recognize
 
 
-def unsure(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
-    """For each image, whether the models together are unsure: bool (n,).
-
-    Takes each model's probabilities float64 (n, labels).
-    """
-    together: np.ndarray = np.mean(list(probabilities.values()), axis=0)
-    doubtful: np.ndarray = together.max(axis=1) < MIN_SURE
-    return doubtful
+def unsure(probabilities: Mapping[str, np.ndarray]) -> bool:
+    """Whether the models, given their probabilities float64 (n, labels), doubt one of n digits."""
+    together = np.mean(list(probabilities.values()), axis=0)
+    return bool((together.max(axis=1) < MIN_SURE).any())

@@ -104,8 +104,6 @@ def test_a_report_names_what_is_confused_most_often_first() -> None:
 
 
 def test_models_that_differ_are_unsure() -> None:
-    models = {
-        "linear": np.array([[0.9, 0.1], [0.9, 0.1]]),
-        "hidden": np.array([[1, 0], [0.2, 0.8]]),
-    }
-    assert recognize.unsure(models).tolist() == [False, True]
+    linear, sure, other = np.array([[0.9, 0.1]]), np.array([[1, 0]]), np.array([[0.2, 0.8]])
+    assert not recognize.unsure({"linear": linear, "hidden": sure})
+    assert recognize.unsure({"linear": linear, "hidden": other})
