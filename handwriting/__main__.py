@@ -30,8 +30,8 @@ PROGRAM = "python -m handwriting"
 STANDARD_INPUT = Path("-")
 # Labels that are integers in JSON.
 NUMBERS = {str(number) for number in range(256)}
-# Decoding and scaling run in parallel; for the rest, more threads only wait for each other.
-THREADS = 2
+# Pictures are read in parallel, then answered: at the same time, threads wait for each other.
+BATCH, THREADS = 100, 2
 REV_HELP = "take the models of another branch, tag, commit or experiment"
 
 
@@ -68,21 +68,19 @@ def recognize_pictures(arguments: list[str]) -> None:
     refused = False
     numbers = itertools.count(1)
     found = list(_expand(options.pictures))
-    with ThreadPoolExecutor(THREADS) as pool:
-        results = pool.map(partial(_read, options.digits), found)
-        for path, images in zip(found, results, strict=True):
-            if isinstance(images, str):
-                refused = True
-                _print(path, {"error": images}, options.json)
-                continue
-            recognizer = recognizer or recognize.start(trained)
-            _print(path, _answer(recognizer(images), trained.labels), options.json)
-            for image in images:
-                if options.save:
-                    name = f"{next(numbers):04}_{path.stem}.png"
-                    files.write(options.save / name, collection.png_bytes(image))
-                if options.keep:
-                    collection.keep(image, options.label, options.keep)
+    for path, images in _read_all(found, options.digits):
+        if isinstance(images, str):
+            refused = True
+            _print(path, {"error": images}, options.json)
+            continue
+        recognizer = recognizer or recognize.start(trained)
+        _print(path, _answer(recognizer(images), trained.labels), options.json)
+        for image in images:
+            if options.save:
+                name = f"{next(numbers):04}_{path.stem}.png"
+                files.write(options.save / name, collection.png_bytes(image))
+            if options.keep:
+                collection.keep(image, options.label, options.keep)
     if refused:
         sys.exit(1)
 
@@ -136,6 +134,14 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
         if found and len(inside) > len(found):
             others = f"files that are no pictures by their names: {len(inside) - len(found)}"
             print(f"{printable(str(argument))}: {others}", file=sys.stderr)
+
+
+def _read_all(found: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Each picture and the result of `_read`, BATCH at a time: also the longest wait for Ctrl-C."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(found), BATCH):
+            batch = found[start : start + BATCH]
+            yield from zip(batch, list(pool.map(partial(_read, row), batch)), strict=True)
 
 
 def _read(row: bool, path: Path) -> np.ndarray | str:

@@ -24,6 +24,7 @@ try:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
@@ -32,7 +33,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup EXTRAS=handwriting")
 
 OWN = Path("data/own")
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 PORT = 7860
 MAX_BYTES = 20 * 10**6
 HEADERS = {
@@ -123,16 +124,18 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
             Route("/keep", keep, methods=["POST", "DELETE"], max_body_size=MAX_BYTES),
             Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
         ],
-        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guard)],
+        middleware=[
+            Middleware(BaseHTTPMiddleware, dispatch=_guard),
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK),
+        ],
         exception_handlers={UserError: _refusal, ClientDisconnect: _refusal},
     )
 
 
 async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
-    """Refuse requests from other websites, and those meant for another host or port."""
-    port, host = request.scope["server"][1], request.headers.get("host")
-    known = host in [f"{name}:{port}" for name in LOOPBACK]
-    if known and request.headers.get("origin", f"http://{host}") == f"http://{host}":
+    """Refuse requests from other websites, and those meant for another port."""
+    page, port = f"http://{request.headers.get('host')}", request.scope["server"][1]
+    if page.endswith(f":{port}") and request.headers.get("origin", page) == page:
         response = await answer(request)
     else:
         response = PlainTextResponse(f"Refused. Open http://127.0.0.1:{port} in a browser.", 403)
