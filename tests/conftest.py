@@ -30,6 +30,7 @@ STAGES = ["prepare", *(f"train_{name}" for name in MODELS), "evaluate"]
 SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
 SMALL = {
     "prepare.dataset": "small",
+    "prepare.seed": 1,
     "prepare.validation_size": 300,
     "train_hidden.units": 32,
 } | {f"train_{name}.epochs": 2 for name in MODELS}

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from dvc.repo import Repo
 
-from digits import files, paths, stage, training
+from digits import data, files, paths, stage, training
 from digits.errors import UserError
 from stages import evaluate, prepare, train_hidden, train_linear
 from tests.conftest import MODELS, STAGES, Workspace
-
-SPLITS = ("train", "validation", "test")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -31,16 +29,23 @@ def arrays(workspace: Workspace, split: str) -> Any:
     return np.load(workspace.path / paths.prepared(split))
 
 
-def test_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def inside(
+    small: Workspace, monkeypatch: pytest.MonkeyPatch, tensorflow_started: None
+) -> Workspace:
+    """A copy of the small pipeline, in whose folder this process is."""
     monkeypatch.chdir(small.path)
+    return small
 
+
+def test_reruns(inside: Workspace) -> None:
     def reruns(**params: Any) -> set[str]:
         """The stages that would run even if no other did."""
-        small.set_params(**params)
+        inside.set_params(**params)
         # `dvc status`, without starting a process each time.
         with Repo() as repo:
             stages = set(repo.status())
-        small.run("git", "restore", "params.yaml")
+        inside.run("git", "restore", "params.yaml")
         return stages
 
     assert reruns() == set()
@@ -50,25 +55,24 @@ def test_reruns(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reruns(**{"evaluate.examples": 8}) == {"evaluate"}
     assert reruns(**{"runtime.portable": False}) == {*STAGES} - {"prepare"}
     for name in ("README.md", *stage.PLUMBING):
-        file = small.path / name
+        file = Path(name)
         file.write_text(file.read_text().replace('."""', ', in other words."""', 1) + "\n")
     assert reruns() == set()
-    (small.path / "digits/figures.py").open("a").write("\n")
+    Path("digits/figures.py").write_text("")
     assert reruns() == {"evaluate"}
 
 
 def test_prepared_data(small_pipeline: Workspace) -> None:
-    train, validation, test = (arrays(small_pipeline, name) for name in SPLITS)
     raw = np.load(small_pipeline.path / paths.raw("small"))
-    np.testing.assert_allclose(test["images"] * 255, raw["x_test"].reshape(300, 784), atol=1e-4)
-    np.testing.assert_array_equal(test["labels"], raw["y_test"], strict=True)
-    assert (len(train["labels"]), len(validation["labels"])) == (1200, 300)
-    # Train and validation together are the raw training images with their labels, each once.
-    images = np.concatenate([train["images"], validation["images"]]) * 255
-    labels = np.concatenate([train["labels"], validation["labels"]])
-    together = np.column_stack([images.round().astype(np.uint8), labels])
-    expected = np.column_stack([raw["x_train"].reshape(1500, 784), raw["y_train"]])
-    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(expected, axis=0))
+    kept, held_out = data.hold_out(1500, 300, seed=1)
+    for split, part, chosen in (
+        ("train", "train", kept),
+        ("validation", "train", held_out),
+        ("test", "test", np.arange(300)),
+    ):
+        prepared, images = arrays(small_pipeline, split), raw[f"x_{part}"][chosen]
+        np.testing.assert_allclose(prepared["images"] * 255, images.reshape(-1, 784), atol=1e-4)
+        np.testing.assert_array_equal(prepared["labels"], raw[f"y_{part}"][chosen], strict=True)
     assert values(small_pipeline, paths.DATASET) == {"name": "small", "labels": [*"0123456789"]}
 
 
@@ -100,27 +104,20 @@ def test_metrics_follow_from_the_predictions(small_pipeline: Workspace) -> None:
     assert comparison["only_model_right"] == np.sum(model & ~baseline)
 
 
-@pytest.mark.usefixtures("tensorflow_started")
-def test_no_validation_images_and_one_model(
-    small: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(small.path)
-    small.set_params(**{"prepare.validation_size": 0, "evaluate.models": ["linear"]})
+def test_no_validation_images_and_one_model(inside: Workspace) -> None:
+    inside.set_params(**{"prepare.validation_size": 0, "evaluate.models": ["linear"]})
     # Without starting TensorFlow for each.
     for script in (prepare, train_linear, evaluate):
         files.write_all(script.main())
-    assert [len(arrays(small, split)["labels"]) for split in SPLITS] == [1500, 0, 300]
-    assert values(small, paths.metrics("linear"))["validation"] == {}
-    assert rows(small.path / paths.history("linear"))[0]["val_loss"] == ""
-    assert values(small, paths.COMPARISON) == []
-    assert "test.accuracy" in small.dvc("metrics", "show").stdout
-    small.dvc("plots", "show")
+    assert [len(arrays(inside, split)["labels"]) for split in ("train", "validation")] == [1500, 0]
+    assert values(inside, paths.metrics("linear"))["validation"] == {}
+    assert rows(inside.path / paths.history("linear"))[0]["val_loss"] == ""
+    assert values(inside, paths.COMPARISON) == []
+    assert "test.accuracy" in inside.dvc("metrics", "show").stdout
+    inside.dvc("plots", "show")
 
 
-@pytest.mark.usefixtures("tensorflow_started")
-def test_other_layers_and_other_labels(
-    small: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_layers_and_labels(inside: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
     import keras
     from keras import layers
@@ -131,8 +128,7 @@ def test_other_layers_and_other_labels(
         dense = [layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(labels, "softmax")]
         return keras.Sequential([*picture, *convolution, layers.Flatten(), *dense])
 
-    monkeypatch.chdir(small.path)
-    small.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
+    inside.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
     raw, names = dict(np.load(paths.raw("small"))), [f"$$ {name}" for name in "klmnopqrstuvwxyz"]
     raw |= {"y_test": raw["y_test"] + np.uint8(6), "x_train": raw["x_train"] // 20}
     np.savez(paths.raw("small"), names=np.array(names), **raw)

@@ -1,8 +1,5 @@
-"""Models have stable bytes, come back as they were, and are refused where they do not fit."""
+"""Models come back as they were, and are refused where they do not fit."""
 
-import datetime
-import time
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,22 +26,6 @@ def build(name: str) -> Any:
     }
     keras.utils.set_random_seed(1)
     return keras.Sequential([keras.Input((16,)), *stacks[name]])
-
-
-def test_the_same_model_has_the_same_bytes_at_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    from keras.src.saving import saving_lib
-
-    from digits import models
-
-    model = build("normalized")
-    now = models.to_bytes(model)
-    clock = SimpleNamespace(now=lambda: datetime.datetime(2001, 2, 3))
-    monkeypatch.setattr(saving_lib, "datetime", SimpleNamespace(datetime=clock))
-    monkeypatch.setattr(time, "time", lambda: 1e9)
-    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
-    assert models.to_bytes(model) == now
-    # A memory address, which differs from process to process.
-    assert b"shared_object_id" not in now
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softmax", "normalized"])

@@ -1,5 +1,6 @@
 """params.yaml: accepted values, and one line for each mistake."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,10 @@ from pydantic import Field
 
 from digits import params, runtime
 from digits.errors import UserError
-from stages import evaluate, prepare, train_hidden, train_linear
-from tests.conftest import ROOT
+from tests.conftest import ROOT, STAGES
 
-GROUPS: dict[str, Any] = {
-    "prepare": prepare.Settings,
-    "train_linear": train_linear.Settings,
-    "train_hidden": train_hidden.Settings,
-    "evaluate": evaluate.Settings,
-    "runtime": runtime.Settings,
-}
+GROUPS = {name: import_module(f"stages.{name}").Settings for name in STAGES}
+GROUPS |= {"runtime": runtime.Settings}
 GOOD = (ROOT / "params.yaml").read_text()
 
 
@@ -35,7 +30,7 @@ def test_the_groups_of_the_stages_are_what_params_yaml_holds() -> None:
 
 def test_numbers_are_read_as_dvc_reads_them(path: Path) -> None:
     path.write_text(GOOD.replace("learning_rate: 0.001", "learning_rate: 1e-3"))
-    assert params.load("train_linear", train_linear.Settings).learning_rate == 0.001
+    assert params.load("train_linear", GROUPS["train_linear"]).learning_rate == 0.001
 
 
 @pytest.mark.parametrize(
