@@ -20,6 +20,8 @@ from ruamel.yaml import YAML
 
 from digits import runtime
 
+# What imports TensorFlow comes after its settings.
+runtime.start(portable=True)
 # Tests that run in the background would ignore Ctrl-C, and so would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -167,12 +169,6 @@ class Workspace:
         """When each file of the stages, a temporary one included, was written."""
         folders = (self.path / name for name in ("data", "models", "metrics"))
         return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
-
-
-@pytest.fixture(scope="session")
-def tensorflow_started() -> None:
-    """TensorFlow imported with the portable settings. Imports that need it come after this."""
-    runtime.start(portable=True)
 
 
 def committed(name: str) -> bytes:

@@ -6,18 +6,15 @@ One mistake of each kind; the unit tests have the others.
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
-import pytest
 
 from tests.conftest import Workspace
 
 RAW, TRAIN, LINEAR = "data/raw/small.npz", "data/prepared/train.npz", "models/linear.keras"
 
 
-@pytest.mark.usefixtures("tensorflow_started")
 def test_bad_input(small: Workspace, tmp_path: Path) -> None:
-    import keras
-
     def refused(stage: str, name: str) -> str:
         """The message after the file's name; restores the file."""
         before = small.written()

@@ -50,7 +50,6 @@ def handwriting(
     return run
 
 
-@pytest.mark.usefixtures("tensorflow_started")
 def test_a_folder_with_json_save_and_keep(small: Workspace, handwriting: Command) -> None:
     contents = {
         "2.jpeg": file_bytes(drawn(TWO), "JPEG"),
@@ -90,7 +89,6 @@ def test_a_folder_with_json_save_and_keep(small: Workspace, handwriting: Command
     assert kept == [small.path / "own/7"] * 3
 
 
-@pytest.mark.usefixtures("tensorflow_started")
 def test_standard_input_and_the_models_of_another_revision(
     small: Workspace, handwriting: Command
 ) -> None:
@@ -143,7 +141,6 @@ def test_labels_of_several_characters() -> None:
         assert _answer({"linear": np.eye(3)[numbers]}, labels)["linear"]["digit"] == text
 
 
-@pytest.mark.usefixtures("tensorflow_started")
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Command) -> None:
     """Score them, add them to the training images, train on them."""
     digits = data.read_raw("mnist")

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from dvc.repo import Repo
+from keras import layers
 
 from digits import data, files, paths, stage, training
 from digits.errors import UserError
@@ -30,9 +32,7 @@ def arrays(workspace: Workspace, split: str) -> Any:
 
 
 @pytest.fixture
-def inside(
-    small: Workspace, monkeypatch: pytest.MonkeyPatch, tensorflow_started: None
-) -> Workspace:
+def inside(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the small pipeline, in whose folder this process is."""
     monkeypatch.chdir(small.path)
     return small
@@ -119,8 +119,6 @@ def test_no_validation_images_and_one_model(inside: Workspace) -> None:
 
 def test_other_layers_and_labels(inside: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
-    import keras
-    from keras import layers
 
     def build(pixels: int, labels: int, settings: train_hidden.Settings) -> keras.Sequential:
         picture = [keras.Input((pixels,)), layers.Reshape((28, 28, 1))]

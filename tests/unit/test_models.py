@@ -2,21 +2,18 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
-from digits import metrics
+from digits import metrics, models
 from digits.errors import UserError
-
-pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 IMAGES = np.random.default_rng(0).random((2500, 16), np.float32)
 
 
 def build(name: str) -> Any:
-    import keras
-    from keras import layers
-
     stacks = {
         "sigmoid": [layers.Dense(10, "sigmoid")],
         "softmax": [layers.Dense(7, "relu"), layers.Dense(10), layers.Softmax()],
@@ -30,8 +27,6 @@ def build(name: str) -> Any:
 
 @pytest.mark.parametrize("name", ["sigmoid", "softmax", "normalized"])
 def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
-    from digits import models
-
     model = build(name)
     expected = model.predict(IMAGES, verbose=0)
     loaded = models.load(models.to_bytes(model), "a.keras", 16, 10)
@@ -45,8 +40,6 @@ def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
 
 
 def test_models_that_are_refused() -> None:
-    from digits import models
-
     good = models.to_bytes(build("sigmoid"))
     for content, message in (
         (good[:900], "Keras cannot load it (File is not a zip file)"),

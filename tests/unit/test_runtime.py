@@ -26,7 +26,6 @@ def test_a_processor_that_lacks_instructions(
         assert runtime.unsupported_reason(cpuinfo) == reason
 
 
-@pytest.mark.usefixtures("tensorflow_started")
 def test_on_another_architecture_a_line_says_that_the_bits_differ(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,17 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from benchmarks.twenty_steps import weights_hash
-from digits import data, params, runtime, training
+from digits import data, epochs, params, runtime, training
 from digits.data import Split
 from digits.errors import UserError
 from stages import train_hidden
 from tests.conftest import ROOT
-
-pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 PIXELS = 20
 NOTHING = Split(np.empty((0, PIXELS), np.float32), np.empty(0, np.uint8))
@@ -39,9 +39,6 @@ def digits(n: int, seed: int = 0, pixels: int = PIXELS) -> Split:
 
 
 def build(hidden_units: int = 0) -> Any:
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(1)
     hidden = [layers.Dense(hidden_units, "relu")] if hidden_units else []
     return keras.Sequential([keras.Input((PIXELS,)), *hidden, layers.Dense(10, "sigmoid")])
@@ -54,8 +51,6 @@ def build(hidden_units: int = 0) -> Any:
 def test_an_epoch_equals_train_on_batch_for_each_batch(
     units: int, portable: bool, n: int, batch_size: int
 ) -> None:
-    from digits import epochs
-
     train, chosen = digits(n), settings(batch_size=batch_size)
     ours, stock = build(units), build(units)
     history = training.fit(ours, train, NOTHING, chosen, portable)
@@ -79,8 +74,6 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
 
 
 def test_each_seed_and_each_epoch_has_its_own_order() -> None:
-    from digits import epochs
-
     chosen = ((1, 0), (1, 1), (2, 0), (1, 0))
     first, *others, again = (epochs.order(100, 32, *pair).numpy().tolist() for pair in chosen)
     assert first == again
