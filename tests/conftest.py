@@ -1,7 +1,6 @@
 """Working copies of the repository, in which the tests run the real pipeline."""
 
 import fcntl
-import io
 import os
 import shutil
 import signal
@@ -28,7 +27,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[1]
 MODELS: list[str] = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"]
 STAGES = ["prepare", *(f"train_{name}" for name in MODELS), "evaluate"]
-# Enough of MNIST to learn something in a second.
 SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
 SMALL = {
     "prepare.dataset": "small",
@@ -140,6 +138,13 @@ class Workspace:
             values[group][name] = value
         editor.dump(values, path)
 
+    def use_small_data(self, **params: Any) -> None:
+        """Choose a part of MNIST, enough to learn something in a second."""
+        with np.load(self.path / "data/raw/mnist.npz") as mnist:
+            arrays = {name: mnist[name][:n] for name, n in SMALL_SIZES.items()}
+        np.savez_compressed(self.path / "data/raw/small.npz", **arrays)
+        self.set_params(**SMALL | params)
+
     def commit(self, message: str = "change") -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
@@ -174,15 +179,6 @@ class Workspace:
 def committed(name: str) -> bytes:
     """A file as Git has it, which a run in this checkout may have changed since."""
     return subprocess.check_output(["git", "show", f"HEAD:{name}"], cwd=ROOT)
-
-
-def cut_from_mnist(start: int = 0) -> bytes:
-    """A small data set: images of MNIST from number `start` on."""
-    file = io.BytesIO()
-    with np.load(ROOT / "data/raw/mnist.npz") as mnist:
-        arrays = {name: mnist[name][start : start + n] for name, n in SMALL_SIZES.items()}
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 Checkout = Callable[[], Workspace]
@@ -247,9 +243,8 @@ def small_pipeline(checkout: Checkout, once: MakeOnce) -> Workspace:
 
     def make() -> Workspace:
         workspace = checkout()
-        (workspace.path / "data/raw/small.npz").write_bytes(cut_from_mnist())
+        workspace.use_small_data()
         workspace.dvc("add", "--quiet", "data/raw/small.npz")
-        workspace.set_params(**SMALL)
         done = workspace.dvc("repro", env=COUNT_LINES)
         # Its output, for the tests: outside the repository.
         (workspace.path.parent / "stdout").write_text(done.stdout)

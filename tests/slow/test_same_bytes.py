@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from digits import runtime
-from tests.conftest import SMALL, Checkout, Workspace, cut_from_mnist
+from tests.conftest import Checkout, Workspace
 
 QEMU = shutil.which("qemu-x86_64")
 # These would stop TensorFlow, Keras or Matplotlib, or change the bits, if they reached them.
@@ -33,13 +33,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def not_run(checkout: Checkout, **params: object) -> Workspace:
-    workspace = checkout()
-    (workspace.path / "data/raw/small.npz").write_bytes(cut_from_mnist())
-    workspace.set_params(**SMALL | params)
-    return workspace
-
-
 def test_the_committed_results(mnist_pipeline: Workspace) -> None:
     assert mnist_pipeline.run("git", "status", "--porcelain").stdout == ""
     for name in ("examples.png", "mistakes_hidden.png"):
@@ -49,7 +42,8 @@ def test_the_committed_results(mnist_pipeline: Workspace) -> None:
 
 def test_other_circumstances(small_pipeline: Workspace, checkout: Checkout, tmp_path: Path) -> None:
     """Another folder, home, environment and number of cores; nothing cached."""
-    elsewhere = not_run(checkout)
+    elsewhere = checkout()
+    elsewhere.use_small_data()
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras/keras.json").write_text(KERAS_JSON)
     (tmp_path / ".config/matplotlib").mkdir(parents=True)
@@ -67,7 +61,8 @@ def test_the_oldest_processor(checkout: Checkout, tmp_path: Path) -> None:
     """Haswell was the first with AVX2 and FMA. The hidden layer has its real width here."""
     # Half of the images are held out, since emulated training takes minutes.
     half = {"prepare.validation_size": 750, "train_hidden.units": 1000, "train_hidden.epochs": 1}
-    native = not_run(checkout, **half)
+    native = checkout()
+    native.use_small_data(**half)
     emulated = native.copy(tmp_path)
     native.run_stages(env={})
     emulated.run_stages(QEMU or "", "-cpu", "Haswell", env={})
