@@ -76,8 +76,12 @@ def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspac
     small.repro()
     small.commit()
     small.run("git", "merge", "wide", status=1)
-    said = doctor(small, problems="Git pipeline")
-    assert said["Git"] == "PROBLEM merge conflict in dvc.lock: see docs/troubleshooting.md"
+    conflict = "merge conflict in dvc.lock: see docs/troubleshooting.md"
+    assert doctor(small, problems="Git pipeline")["Git"] == f"PROBLEM {conflict}"
+    for name in ("tools.compare", "tools.report", "tools.result"):
+        done = small.run_module(name, env={"REV": "wide"}, status=1)
+        assert done.stderr == f"error: {conflict}\n"
+    assert "wide" in small.run_module("tools.leaderboard").stdout
     small.run("git", "checkout", "--ours", "dvc.lock", "metrics")
     assert small.repro() == ["evaluate"]
     small.commit()

@@ -11,7 +11,7 @@ from tests.conftest import MODELS, ROOT, Workspace
 
 TITLES = set(re.findall(r"title: ([^}\n]+)", (ROOT / "dvc.yaml").read_text()))
 CHARTS = len(TITLES)
-# A name of main: nothing but text.
+# A name of `wide`: nothing but text.
 BRANCH = "<b>&</script>"
 Browse = Callable[..., Page]
 
@@ -36,17 +36,6 @@ def browse(browser: Browser) -> Browse:
     return open_page
 
 
-@pytest.fixture
-def branched(small: Workspace) -> Workspace:
-    """On a branch whose hidden layer has other units than main's."""
-    small.run("git", "branch", BRANCH)
-    small.run("git", "switch", "--quiet", "wide")
-    small.dvc("checkout", "--quiet")
-    # As `make setup` does.
-    small.run_module("tools.charts")
-    return small
-
-
 def figures(workspace: Workspace) -> int:
     return len([*workspace.path.glob("metrics/figures/*.png")])
 
@@ -56,14 +45,15 @@ def make_report(workspace: Workspace, revision: str) -> Path:
     return workspace.path / "report/index.html"
 
 
-def test_two_branches(branched: Workspace, browse: Browse) -> None:
-    path = make_report(branched, BRANCH)
+def test_two_branches(small: Workspace, browse: Browse) -> None:
+    small.run("git", "branch", BRANCH, "wide")
+    path = make_report(small, BRANCH)
     page = browse(path)
     assert [file.name for file in path.parent.iterdir()] == ["index.html"]
     assert page.inner_text("h1") == f"{BRANCH} and workspace"
 
     # As in `make compare`.
-    said = branched.run_module("tools.compare", env={"REV": BRANCH}).stdout
+    said = small.run_module("tools.compare", env={"REV": BRANCH}).stdout
     verdict = page.inner_text(".verdict")
     assert verdict.split() == said.split("\n\n", 1)[1].split()
     words = " ".join(page.inner_text("body").split())
@@ -72,7 +62,7 @@ def test_two_branches(branched: Workspace, browse: Browse) -> None:
     # All parameters are there; the changed one is marked.
     assert "train_hidden.epochs 2 2" in words
     changed = page.locator("tr.changed").all_inner_texts()
-    assert "train_hidden.units\t32\t48\t+16" in changed
+    assert "train_hidden.units\t48\t32\t-16" in changed
     assert not any("linear" in line for line in changed)
     assert any(line.startswith("hidden test macro_f1") for line in changed)
 
@@ -92,7 +82,7 @@ def test_two_branches(branched: Workspace, browse: Browse) -> None:
     legends = page.locator("svg .role-legend:has-text('workspace')").all()
     for group in groups + [legend.locator("text") for legend in legends]:
         assert [text for text in group.all_text_contents() if text in order] == order
-    assert page.locator(".pair figcaption").all_inner_texts() == order * figures(branched)
+    assert page.locator(".pair figcaption").all_inner_texts() == order * figures(small)
 
     narrow = browse(path, width=400)
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 400
@@ -103,30 +93,32 @@ def test_two_branches(branched: Workspace, browse: Browse) -> None:
 
 
 def test_without_the_files_that_dvc_tracks(
-    branched: Workspace, browse: Browse, tmp_path: Path
+    small: Workspace, browse: Browse, tmp_path: Path
 ) -> None:
-    clone = branched.clone(tmp_path / "clone")
-    page = browse(make_report(clone, "origin/main"), charts=CHARTS - 1)
+    clone = small.clone(tmp_path / "clone")
+    page = browse(make_report(clone, "origin/wide"), charts=CHARTS - 1)
     missing = page.inner_text(".warning")
-    assert "origin/main: no metrics/figures" in missing
+    assert "origin/wide: no metrics/figures" in missing
     assert "dvc repro" in missing
     assert "identical" not in page.inner_text(".verdict")
     assert "train_hidden.units" in page.inner_text("tr.changed >> nth=0")
     assert page.locator("img").count() == 0
 
 
-def test_dvc_plots_diff_of_a_single_epoch(branched: Workspace, browse: Browse) -> None:
+def test_dvc_plots_diff_of_a_single_epoch(small: Workspace, browse: Browse) -> None:
+    # As `make setup` does.
+    small.run_module("tools.charts")
     values = {name: (1 + number) / 16 for number, name in enumerate(MODELS)}
     for name, value in values.items():
-        (branched.path / f"metrics/history/{name}.csv").write_text(
+        (small.path / f"metrics/history/{name}.csv").write_text(
             f"epoch,loss,accuracy,val_loss,val_accuracy\n1,{value},{value},,\n"
         )
-    branched.dvc("plots", "diff", "main")
-    page = browse(branched.path / "dvc_plots/index.html")
-    assert page.locator("img").count() == 2 * figures(branched)
+    small.dvc("plots", "diff", "wide")
+    page = browse(small.path / "dvc_plots/index.html")
+    assert page.locator("img").count() == 2 * figures(small)
     titles = set(page.locator("svg .role-title-text").all_text_contents())
     assert titles - {"accuracy", "loss"} == TITLES
-    # Main's two epochs, and nothing between them.
+    # Wide's two epochs, and nothing between them.
     axes = page.locator("svg [aria-label^=\"X-axis titled 'epoch'\"] .role-axis-label")
     assert set(axes.all_text_contents()) == {"12"}
     labels = page.locator("svg [aria-label*='images:']").evaluate_all(
