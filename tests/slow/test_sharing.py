@@ -1,16 +1,13 @@
 """Clones share results through S3 and SSH, without running anything twice."""
 
-import getpass
-import os
-import shutil
-import socket
-import subprocess
-import time
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 
+import asyncssh
 import pytest
 
 from tests.conftest import Workspace
@@ -39,38 +36,26 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[dict[str, str]]:
-    """A remote on OpenSSH's server, with keys of its own, for the current user."""
-    # It has to be started by its whole path, which is not on every user's PATH.
-    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if not sshd:
-        pytest.skip("sshd is not installed: apt-get install openssh-server")
-    for name in ("key", "host_key"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"]
-        subprocess.run(command, check=True)
-    if os.geteuid() == 0:
-        # Run by root, sshd needs this folder; usually the system's own service makes it.
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
-    options = (
-        "ListenAddress=127.0.0.1",
-        "PidFile=none",
-        f"AuthorizedKeysFile={folder}/key.pub",
-        "StrictModes=no",
-        "Subsystem=sftp internal-sftp",
+    """A remote on AsyncSSH's server, with a key of its own."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(folder / "key")
+    key.write_public_key(folder / "key.pub")
+    loop = asyncio.new_event_loop()
+    listening = asyncssh.listen(
+        "127.0.0.1",
+        server_host_keys=[key],
+        authorized_client_keys=str(folder / "key.pub"),
+        sftp_factory=True,
     )
-    command = [sshd, "-D", "-f", "/dev/null", "-p", str(address[1]), "-h", f"{folder}/host_key"]
-    command += [f"-o{option}" for option in options]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, socket.socket() as probe:
-        while probe.connect_ex(address):
-            time.sleep(0.02)
-        yield {
-            "url": f"ssh://127.0.0.1{folder}/digits",
-            "port": str(address[1]),
-            "user": getpass.getuser(),
-            "keyfile": f"{folder}/key",
-        }
-        process.terminate()
+    server = loop.run_until_complete(listening)
+    Thread(target=loop.run_forever, daemon=True).start()
+    yield {
+        "url": f"ssh://127.0.0.1{folder}/digits",
+        "port": str(server.get_port()),
+        "user": "tester",
+        "keyfile": f"{folder}/key",
+    }
+    loop.call_soon_threadsafe(loop.stop)
 
 
 @pytest.mark.parametrize("server", [s3_server, ssh_server])

@@ -140,21 +140,22 @@ def test_the_trained_models_in_the_order_of_the_list() -> None:
     assert history.Lock.model_validate({"stages": stages}).models == ["linear", "hidden"]
 
 
-def test_git_is_read_whatever_the_user_has_configured() -> None:
-    key, allowed = Path(".git/key").absolute(), Path(".git/allowed").absolute()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    allowed.write_text(f"tester@localhost {key.with_suffix('.pub').read_text()}")
-    for name, value in {
-        "gpg.format": "ssh",
-        "gpg.ssh.allowedSignersFile": str(allowed),
-        "user.signingKey": str(key),
-        "commit.gpgSign": "true",
-        "log.showSignature": "true",
-        "log.follow": "true",
-        "color.ui": "always",
-        "core.abbrev": "40",
-    }.items():
-        git("config", name, value)
+def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
+    """Each commit is signed, and Git says so where it shows one."""
+    key, allowed = tmp_path / "key", tmp_path / "allowed"
+    subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", key], check=True)
+    allowed.write_text(f"* {key.with_suffix('.pub').read_text()}")
+    for setting in (
+        "gpg.format=ssh",
+        f"user.signingKey={key}",
+        f"gpg.ssh.allowedSignersFile={allowed}",
+        "commit.gpgSign=true",
+        "log.showSignature=true",
+        "log.follow=true",
+        "color.ui=always",
+        "core.abbrev=40",
+    ):
+        git("config", *setting.split("="))
     head = commit(run())
     assert history.find("main").commit == head
     assert [model.run for model in found()] == ["main"]
