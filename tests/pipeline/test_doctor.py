@@ -58,6 +58,8 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     np.savez(path, **arrays | {"x_train": arrays["x_train"] // 16})
     small.set_params(**{"train_hidden.units": "ten", "train_hidden.epochs": 0})
     (small.path / "dvc.yaml").write_text("stages:\n  prepare: 5\n")
+    invalid = "'./dvc.yaml' validation failed"
+    assert small.make("push", status=2).stderr.startswith(f"error: {invalid}")
     (small.path.parent / "file").touch()
     small.dvc("cache", "dir", "--local", "../file/cache")
     said = doctor(small, problems="params folders pipeline")
@@ -65,7 +67,7 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     assert "train_hidden.epochs is 0; must be" in said["params"]
     assert "train_hidden.units is 'ten'; must be" in said["params"]
     assert "/file cannot be written" in said["folders"]
-    assert "'./dvc.yaml' validation failed; for more: dvc status" in said["pipeline"]
+    assert f"{invalid}; for more: dvc status" in said["pipeline"]
     small.set_params(**{"evaluate.models": ["linear", "nobody"]})
     said = doctor(small, problems="params folders pipeline")
     assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")

@@ -17,16 +17,6 @@ def test_all_runs_are_pushed_and_run_nowhere_else(small: Workspace, tmp_path: Pa
     assert (second.path / HIDDEN).read_bytes() != (small.path / HIDDEN).read_bytes()
 
 
-def test_a_released_model_without_a_clone(small: Workspace, tmp_path: Path) -> None:
-    small.dvc("push")
-    small.run("git", "tag", "--message", "First", "linear@v1.0.0")
-    consumer = Workspace(tmp_path / "consumer")
-    consumer.path.mkdir()
-    consumer.dvc("artifacts", "get", small.path, "linear", "--rev", "v1.0.0", "-o", "got.keras")
-    released = small.path / "models/linear.keras"
-    assert (consumer.path / "got.keras").read_bytes() == released.read_bytes()
-
-
 def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:
     url = "https://me:se@cret:word@127.0.0.1:9/digits"
     small.dvc("remote", "modify", "--local", "storage", "url", url)

@@ -26,7 +26,7 @@ def test_every_block_can_be_typed_and_prints_what_is_shown(
 ) -> None:
     repository = checkout()
     script = "".join(f"{commands}echo '{MARK}'\n" for commands, _ in BLOCKS)
-    # The environment of the tests instead of a new one, which tests/slow/test_setup.py makes.
+    # The environment of the tests instead of a new one, which .ci/run makes.
     script = script.replace("REPOSITORY", str(repository.path))
     script = script.replace("cd digits\n", f"cd digits\nln -s {sys.prefix} .venv\n")
     script = f'make() {{ command make --old-file=setup "$@"; }}\n{script}'
