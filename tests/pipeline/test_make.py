@@ -32,14 +32,6 @@ def test_an_argument_reaches_a_tool_as_it_was_typed_and_never_a_shell(small: Wor
     assert not list(small.path.glob("pwned*"))
 
 
-def test_clean_leaves_the_outputs(small: Workspace) -> None:
-    (small.path / ".venv").mkdir()
-    before = small.written()
-    small.make("clean")
-    assert not (small.path / ".venv").exists()
-    assert small.written() == before
-
-
 @pytest.mark.parametrize(
     ("folder", "said"), [("a:b", "has a colon"), ("zip", "git clone, not as a ZIP file")]
 )

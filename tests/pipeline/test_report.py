@@ -9,8 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.conftest import MODELS, ROOT, Workspace
 
-TITLES = set(re.findall(r"title: ([^}\n]+)", (ROOT / "dvc.yaml").read_text()))
-CHARTS = len(TITLES)
+CHARTS = (ROOT / "dvc.yaml").read_text().count("title: ")
 # A name of `wide`: nothing but text.
 BRANCH = "<b>&</script>"
 Browse = Callable[..., Page]
@@ -34,10 +33,6 @@ def browse(browser: Browser) -> Browse:
         return page
 
     return open_page
-
-
-def figures(workspace: Workspace) -> int:
-    return len([*workspace.path.glob("metrics/figures/*.png")])
 
 
 def make_report(workspace: Workspace, revision: str) -> Path:
@@ -82,7 +77,8 @@ def test_two_branches(small: Workspace, browse: Browse) -> None:
     legends = page.locator("svg .role-legend:has-text('workspace')").all()
     for group in groups + [legend.locator("text") for legend in legends]:
         assert [text for text in group.all_text_contents() if text in order] == order
-    assert page.locator(".pair figcaption").all_inner_texts() == order * figures(small)
+    figures = [*small.path.glob("metrics/figures/*.png")]
+    assert page.locator(".pair figcaption").all_inner_texts() == order * len(figures)
 
     narrow = browse(path, width=400)
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 400
@@ -97,9 +93,7 @@ def test_without_the_files_that_dvc_tracks(
 ) -> None:
     clone = small.clone(tmp_path / "clone")
     page = browse(make_report(clone, "origin/wide"), charts=CHARTS - 1)
-    missing = page.inner_text(".warning")
-    assert "origin/wide: no metrics/figures" in missing
-    assert "dvc repro" in missing
+    assert "origin/wide: no metrics/figures" in page.inner_text(".warning")
     assert "identical" not in page.inner_text(".verdict")
     assert "train_hidden.units" in page.inner_text("tr.changed >> nth=0")
     assert page.locator("img").count() == 0
@@ -115,9 +109,6 @@ def test_dvc_plots_diff_of_a_single_epoch(small: Workspace, browse: Browse) -> N
         )
     small.dvc("plots", "diff", "wide")
     page = browse(small.path / "dvc_plots/index.html")
-    assert page.locator("img").count() == 2 * figures(small)
-    titles = set(page.locator("svg .role-title-text").all_text_contents())
-    assert titles - {"accuracy", "loss"} == TITLES
     # Wide's two epochs, and nothing between them.
     axes = page.locator("svg [aria-label^=\"X-axis titled 'epoch'\"] .role-axis-label")
     assert set(axes.all_text_contents()) == {"12"}

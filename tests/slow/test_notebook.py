@@ -28,7 +28,6 @@ def test_it_shows_the_results_and_runs_an_experiment(small: Workspace) -> None:
     metrics = (small.path / "metrics/hidden.json").read_bytes()
     path = small.path / NOTEBOOK
     text = path.read_text("utf-8")
-    assert text.count("RUN = False") == 1
     path.write_text(text.replace("RUN = False", "RUN = True"), "utf-8")
     small.run_module("tools.notebook")
     assert outputs(path, metrics) > 3

@@ -26,8 +26,6 @@ def test_options_are_multiplied_and_named_whatever_their_order() -> None:
         ("train_hidden.units=8,0", "params.yaml: train_hidden.units is 0; must be an integer from"),
         ("train_hiden.units=8", "Could not override 'train_hiden.units'"),
         ("train_hidden.units=range(1,10,0)", "range() arg 3 must not be zero"),
-        ("train_hidden.units=[1", "no viable alternative at input"),
-        ("prepare.dataset=${nothing}", "Interpolation key 'nothing' not found"),
         ("~evaluate", "the group evaluate is missing"),
     ],
 )
