@@ -88,9 +88,7 @@ def test_two_branches(small: Workspace, browse: Browse) -> None:
     )
 
 
-def test_without_the_files_that_dvc_tracks(
-    small: Workspace, browse: Browse, tmp_path: Path
-) -> None:
+def test_without_the_files_of_dvc(small: Workspace, browse: Browse, tmp_path: Path) -> None:
     clone = small.clone(tmp_path / "clone")
     page = browse(make_report(clone, "origin/wide"), charts=CHARTS - 1)
     assert "origin/wide: no metrics/figures" in page.inner_text(".warning")

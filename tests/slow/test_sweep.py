@@ -23,9 +23,7 @@ def commands_in(folder: Path) -> str:
     )
 
 
-def test_a_failure_does_not_stop_the_others_and_the_rest_is_not_run_again(
-    shared: Workspace, tmp_path: Path
-) -> None:
+def test_a_failure_stops_nothing_and_the_rest_runs_once(shared: Workspace, tmp_path: Path) -> None:
     """With the project in a folder of a larger repository."""
     shutil.move(shared.path / ".git", tmp_path)
     (tmp_path / ".gitignore").write_text("home\nhub\n")
