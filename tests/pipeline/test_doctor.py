@@ -48,8 +48,10 @@ def test_a_clone_that_lacks_its_data_set(small: Workspace, tmp_path: Path) -> No
     clone.set_params(**{"prepare.dataset": "own"})
     assert doctor(clone, problems="data")["data"].endswith("; data/raw has mnist")
     # -S: the interpreter alone, as where .venv is missing.
-    done = clone.run(sys.executable, "-S", "-m", "tools.doctor", status=1)
-    assert done.stderr.startswith(f"error: {sys.executable} lacks ")
+    for name in ("tools.doctor", "stages.prepare", "handwriting"):
+        (line,) = clone.run(sys.executable, "-S", "-m", name, status=1).stderr.splitlines()
+        assert line.startswith(f"error: {sys.executable} lacks dvc, keras, ")
+        assert line.endswith("; run make, then: source .venv/bin/activate")
 
 
 def test_problems_in_the_workspace(small: Workspace) -> None:

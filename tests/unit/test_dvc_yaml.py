@@ -53,15 +53,12 @@ def test_imports_run_one_way() -> None:
 
 def test_evaluate_covers_every_model() -> None:
     evaluate = STAGES["evaluate"]
+    (f1,) = (plot["f1"]["y"] for plot in PIPELINE["plots"] if "f1" in plot)
+    metrics = [path for entry in evaluate["metrics"] for path in entry]
+    listed = {*evaluate["deps"], *evaluate["outs"], *metrics, *f1}
     for name in MODELS:
-        f1 = next(plot["f1"]["y"] for plot in PIPELINE["plots"] if "f1" in plot)
-        for path, entries, section in (
-            (paths.model(name), evaluate["deps"], "evaluate's deps"),
-            (paths.predictions(name), evaluate["outs"], "evaluate's outs"),
-            (paths.metrics(name), [*map(next, map(iter, evaluate["metrics"]))], "its metrics"),
-            (paths.per_label(name), f1, "the plot f1"),
-        ):
-            assert str(path) in entries, f"dvc.yaml: add {path} to {section}"
+        for path in (paths.model, paths.predictions, paths.metrics, paths.per_label):
+            assert str(path(name)) in listed, f"dvc.yaml: add {path(name)} where the others are"
     trained = [name.removeprefix("train_") for name in STAGES if name.startswith("train_")]
     for name in trained:
         assert name in MODELS, f"params.yaml: add {name} to evaluate.models"

@@ -1,13 +1,9 @@
 """How a command ends."""
 
-import subprocess
-import sys
-
 import pytest
 
-from digits import environment, stage
+from digits import stage
 from digits.errors import UserError
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -26,13 +22,3 @@ def test_an_error_is_a_line_and_a_status(raised: BaseException, status: str | in
     with pytest.raises(SystemExit) as exit_:
         stage.run_main(main)
     assert exit_.value.code == status
-
-
-def test_a_python_without_the_packages_says_so() -> None:
-    """As when `python` on the path is not the environment's; -S leaves out its packages."""
-    command = [sys.executable, "-S", "-m", "stages.prepare"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr == (
-        f"error: {sys.executable} lacks {', '.join(environment.NEEDED)}; "
-        "run make, then: source .venv/bin/activate\n"
-    )
