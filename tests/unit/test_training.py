@@ -80,8 +80,7 @@ def test_each_seed_and_each_epoch_has_its_own_order() -> None:
     assert first not in others
 
 
-def test_history_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    """A value and a line per epoch; validation agrees with Keras's."""
+def test_history_has_a_value_per_epoch_and_agrees_with_keras() -> None:
     model, validation = build(), digits(77, seed=1)
     history = training.fit(model, digits(500), validation, settings(epochs=3), portable=True)
     assert list(history) == ["epoch", *training.HISTORY]
@@ -91,10 +90,6 @@ def test_history_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
     loss, accuracy = model.evaluate(*validation, verbose=0)
     assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
     assert history["val_accuracy"][-1] == pytest.approx(accuracy)
-    lines = capsys.readouterr().out.splitlines()
-    shown = [line.split("  ")[0] for line in lines if line.startswith("epoch")]
-    assert shown == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert "val_accuracy 0." in " ".join(lines)
 
 
 def test_each_seed_and_each_layer_has_its_own_initial_weights() -> None:
