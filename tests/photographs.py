@@ -1,19 +1,17 @@
 """Pictures of digits for the tests of handwriting/: drawn, and simulated photographs of MNIST."""
 
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-SEVEN = [(0.2, 0.15), (0.8, 0.15), (0.4, 0.9)]
-TWO = [(0.2, 0.3), (0.35, 0.15), (0.65, 0.15), (0.8, 0.32), (0.2, 0.88), (0.82, 0.88)]
+Points = list[tuple[float, float]]
+SEVEN: Points = [(0.2, 0.15), (0.8, 0.15), (0.4, 0.9)]
+TWO: Points = [(0.2, 0.3), (0.35, 0.15), (0.65, 0.15), (0.8, 0.32), (0.2, 0.88), (0.82, 0.88)]
 
 
-def drawn(
-    points: Sequence[tuple[float, float]], size: int = 200, stroke: float = 0.1
-) -> Image.Image:
+def drawn(points: Points, size: int = 200, stroke: float = 0.1) -> Image.Image:
     """A black line through the points, in a square of `size` pixels on a white page, 400x320."""
     # Drawn four times as large, for smooth edges.
     image = Image.new("L", (1600, 1280), 255)

@@ -2,11 +2,9 @@
 
 import string
 from collections.abc import Callable
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
 from tests.photographs import file_bytes
 
@@ -43,21 +41,21 @@ FORMS: list[tuple[int, list[Stroke]]] = [
 ]  # fmt: skip
 
 CENTER = (240, 180)
-FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 Color = tuple[int, ...]
+Range = tuple[int, int]
 
 
 class Page:
-    """A picture in the making, 480 units wide and 360 high; tilted by up to 5 degrees."""
+    """A picture in the making, 480 units wide and 360 high; tilted by up to `tilt` degrees."""
 
-    def __init__(self, rng: np.random.Generator, paper: tuple[int, int] = (190, 250)) -> None:
+    def __init__(self, rng: np.random.Generator, paper: Range = (190, 250), tilt: int = 5) -> None:
         self.rng = rng
         self.scale = float(rng.choice([480, 640, 960])) / 480
         self.paper = rng.uniform(*paper) * rng.uniform([0.96, 0.95, 0.85], 1)
         size = round(960 * self.scale), round(720 * self.scale)
         self.image = Image.new("RGB", size, color(self.paper))
         self.pen = ImageDraw.Draw(self.image)
-        self.tilt = np.radians(rng.uniform(-5, 5))
+        self.tilt = np.radians(rng.uniform(-tilt, tilt))
 
     def ink(self, least: float, most: float) -> Color:
         """A color that differs from the paper by `least` to `most` where it differs most."""
@@ -161,8 +159,8 @@ def boxed(rng: np.random.Generator, number: int) -> bytes:
     size = rng.uniform(60, 150)
     at, ink, _ = write(page, number, size)
     margin = size * rng.uniform(0.1, 0.5, 4) * [-1, -1, 1, 1]
-    around = np.tile(at, 2) + size * np.array([-0.45, -0.55, 0.45, 0.55])
-    left, top, right, bottom = around + margin
+    around = size * np.array([-0.45, -0.55, 0.45, 0.55])
+    left, top, right, bottom = np.tile(at, 2) + around + margin
     ink, width = (ink if rng.random() < 0.3 else page.ink(60, 190)), rng.uniform(1, 6)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     for number in [0] if rng.random() < 0.7 else [-1, 0, 1]:
@@ -185,8 +183,7 @@ def underlined(rng: np.random.Generator, number: int) -> bytes:
 
 def screenshot(rng: np.random.Generator, number: int) -> bytes:
     """A window with a title bar, some with a frame and a status bar: sharp, not tilted."""
-    page = Page(rng, (250, 256))
-    page.tilt = 0
+    page = Page(rng, (250, 256), tilt=0)
     bar = rng.uniform(14, 36)
     write(page, number, rng.uniform(80, 220), bar)
     ink = color(page.paper - rng.uniform(30, 220) * rng.uniform(0.4, 1, 3))
@@ -206,8 +203,7 @@ def screenshot(rng: np.random.Generator, number: int) -> bytes:
 
 def desk(rng: np.random.Generator, number: int) -> bytes:
     """A sheet on a desk that is darker or, rarely, lighter, with a grain."""
-    page = Page(rng, (150, 250))
-    page.tilt *= 2
+    page = Page(rng, (150, 250), tilt=10)
     lighter = page.paper.mean() < 190 and rng.random() < 0.5
     wood = np.clip(page.paper + (1 if lighter else -1) * rng.uniform(45, 150), 0, 255)
     grain = np.clip(rng.normal(0, rng.uniform(0, 6), (page.image.height, 1, 1)) + wood, 0, 255)
@@ -231,18 +227,15 @@ def no_digit(rng: np.random.Generator) -> bytes:
     kind = rng.integers(6)
     if kind == 0:
         letter = str(rng.choice(list(string.ascii_letters)))
-        x, y = 2 * page.scale * corner
-        page.pen.text((x, y), letter, ink, ImageFont.truetype(FONT, size * 2 * page.scale))
+        scale = 2 * page.scale
+        page.pen.text(tuple(scale * corner), letter, ink, font_size=scale * size)
     elif kind == 1:
         xy = rng.uniform(0, size, (rng.integers(8, 25), 2)) + corner
         page.line(smooth(xy), ink, min(width, 8))
     elif kind == 2:
-        texture = np.zeros(page.image.size[::-1])
-        for n in (2, 5, 12, 30, 80):
-            cloud = Image.fromarray(rng.random((n, n)).astype(np.float32))
-            texture = texture + np.asarray(cloud.resize(page.image.size, 3)) / np.sqrt(n)
-        texture = 255 * (texture - texture.min()) / np.ptp(texture)
-        page.image.paste(Image.fromarray(texture.astype(np.uint8)).convert("RGB"))
+        n = rng.integers(3, 80)
+        texture = Image.fromarray(rng.integers(0, 256, (n, n, 3), np.uint8))
+        page.image.paste(texture.resize(page.image.size))
     elif kind == 3:
         page.line(np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * size + corner, ink, 3)
         grid = [(x, y) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.5, 0.8)]
@@ -252,11 +245,9 @@ def no_digit(rng: np.random.Generator) -> bytes:
     elif kind == 4:
         rule(page)
     else:
-        x = corner[0]
-        while x < corner[0] + size:
-            thick = rng.uniform(0.01, 0.04) * size
-            page.line([(x, corner[1]), (x, corner[1] + size / 2)], ink, thick)
-            x += thick + rng.uniform(0.015, 0.05) * size
+        left, top = corner
+        for x in left + size * np.cumsum(rng.uniform(0.025, 0.09, 16)):
+            page.line([(x, top), (x, top + size / 2)], ink, rng.uniform(0.01, 0.04) * size)
     return page.photograph()
 
 

@@ -7,21 +7,24 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from digits import data
+from digits import data, files
 from digits.stage import run_main
+from handwriting import preprocess
 from handwriting.__main__ import _answer, main
-from tests.conftest import MODELS, Workspace
-from tests.photographs import SEVEN, TWO, drawn, file_bytes, photograph
+from tests.conftest import MODELS, Done, Workspace
+from tests.photographs import SEVEN, drawn, file_bytes
 from tools import history
 
-Command = Callable[..., CompletedProcess[str]]
+Command = Callable[..., Done]
+# Pictures of docs/handwriting.md.
+PICTURES = "docs/handwriting"
+# Started by a test, its log would go to what that test captures.
+pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
 @pytest.fixture
@@ -30,77 +33,65 @@ def handwriting(
 ) -> Command:
     """Runs the command in this process, since starting TensorFlow takes seconds."""
 
-    def run(*arguments: str | Path, stdin: bytes = b"") -> CompletedProcess[str]:
+    def run(*arguments: str, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(small.path)
         # They last as long as a command.
         for cached in (history.lock, history.read, history._tree):
             cached.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        monkeypatch.setattr(sys, "argv", ["handwriting", *map(str, arguments)])
-        code: Any = 0
-        try:
+        monkeypatch.setattr(sys, "argv", ["handwriting", *arguments])
+        with pytest.raises(SystemExit) as end:
             run_main(main)
-        except SystemExit as end:
-            code = end.code
+            sys.exit(0)
         printed = capsys.readouterr()
-        if isinstance(code, str):
-            return CompletedProcess(arguments, 1, printed.out, f"{printed.err}{code}\n")
-        return CompletedProcess(arguments, code, printed.out, printed.err)
+        # A text is printed, and the status is 1.
+        text = end.value.code if isinstance(end.value.code, str) else ""
+        return Done(arguments, bool(end.value.code), printed.out, printed.err + text)
 
     return run
 
 
 def test_a_folder_with_json_save_and_keep(small: Workspace, handwriting: Command) -> None:
-    contents = {
-        "2.jpeg": file_bytes(drawn(TWO), "JPEG"),
-        "7.png": file_bytes(drawn(SEVEN)),
-        "more/7.WEBP": file_bytes(drawn(SEVEN, size=100), "WEBP"),
-        "more/notes.txt": b"not a picture",
-        "white.jpg": file_bytes(Image.new("L", (300, 200), 255), "JPEG"),
-    }
-    (small.path / "photos/more").mkdir(parents=True)
-    for name, content in contents.items():
-        (small.path / "photos" / name).write_bytes(content)
+    files.write(small.path / PICTURES / "more/SEVEN.WEBP", file_bytes(drawn(SEVEN), "WEBP"))
+    files.write(small.path / PICTURES / "more/notes.txt", b"not a picture")
     long = "7" * 300
     options = ("--json", "--save", "seen", "--label", "7", "--keep", "own")
-    done = handwriting(long, "photos", "no.png", *options)
+    done = handwriting(long, PICTURES, "no.png", *options)
     assert done.returncode == 1
-    refused_first, *answers, empty, absent = map(json.loads, done.stdout.splitlines())
-    assert [answer["file"] for answer in answers] == [f"photos/{name}" for name in [*contents][:3]]
+    too_long, several, *answers, absent = map(json.loads, done.stdout.splitlines())
+    names = ["box.jpg", "desk.jpg", "lined.jpg", "more/SEVEN.WEBP", "one.jpg"]
+    assert [answer["file"] for answer in answers] == [f"{PICTURES}/{name}" for name in names]
     for answer in answers:
         assert {answer[model]["digit"] for model in MODELS} <= set(range(10))
         assert all(0.1 <= answer[model]["probability"] <= 1 for model in MODELS)
         assert answer["unsure"] in (True, False)
     errors = [
         f"{long}: File name too long",
-        "photos/white.jpg: no digit found; show one, dark on light or light on dark, with paper "
-        "around it",
+        f"{PICTURES}/2026.jpg: {preprocess.SEVERAL}",
         "no.png: No such file or directory",
     ]
-    assert [answer["error"] for answer in (refused_first, empty, absent)] == errors
+    assert [answer["error"] for answer in (too_long, several, absent)] == errors
     assert done.stderr.splitlines() == [
-        "photos: files that are no pictures by their names: 1",
+        f"{PICTURES}: files that are no pictures by their names: 1",
         *(f"error: {error}" for error in errors),
     ]
-    seen = {path.name: np.asarray(Image.open(path)) for path in (small.path / "seen").iterdir()}
-    assert sorted(seen) == ["0001_2.png", "0002_7.png", "0003_7.png"]
-    assert all(image.shape == (28, 28) for image in seen.values())
-    kept = [path.parent for path in (small.path / "own").rglob("*.png")]
-    assert kept == [small.path / "own/7"] * 3
+    seen = {path.name: Image.open(path).size for path in (small.path / "seen").iterdir()}
+    saved = [f"{number:04}_{Path(name).stem}.png" for number, name in enumerate(names, 1)]
+    assert seen == dict.fromkeys(saved, (28, 28))
+    assert len(list((small.path / "own/7").glob("*.png"))) == len(names)
 
 
-def test_standard_input_and_the_models_of_another_revision(
-    small: Workspace, handwriting: Command
-) -> None:
+def test_standard_input_and_another_revision(small: Workspace, handwriting: Command) -> None:
     """Those of the workspace are not those of the run: none may answer instead of another."""
     small.run("git", "branch", "before")
     shutil.copy(small.path / "models/linear.keras", small.path / "models/hidden.keras")
     wrong = handwriting("7.png").stderr
     assert wrong.startswith("error: models/hidden.keras is not the one in dvc.lock")
     shutil.rmtree(small.path / "models")
-    done = handwriting("-", "-", "--rev", "before", stdin=file_bytes(drawn(SEVEN)))
+    row = (small.path / PICTURES / "2026.jpg").read_bytes()
+    done = handwriting("-", "-", "--digits", "--rev", "before", stdin=row)
     assert (done.returncode, done.stderr) == (1, "error: -: the file is empty\n")
-    answers = (rf"{name} \d \(\d+\.\d%(, unsure)?\)" for name in MODELS)
+    answers = (rf"{name} \d{{4}} \(\d+\.\d%(, unsure)?\)" for name in MODELS)
     assert re.fullmatch(f"-: {', '.join(answers)}\n", done.stdout)
 
     shutil.rmtree(small.path / ".dvc/cache")
@@ -122,13 +113,18 @@ def test_standard_input_and_the_models_of_another_revision(
         ("7.png --save empty", "empty: File exists"),
         ("7.png --save LICENSE/seen", "LICENSE/seen: "),
         ("score empty", "empty: no images kept here; "),
-        ("dataset own --add-to small --as small", "data/raw/small.npz: exists already"),
+        ("score damaged", "damaged/1/0.png: not a readable PNG file"),
+        ("dataset own --add-to small --as mnist", "data/raw/mnist.npz: exists already"),
+        ("dataset own --add-to small --as small", "data/raw/small.npz.dvc: exists already"),
+        ("dataset own --add-to small --as ../new", "../new: not a name for a data set"),
         ("dataset own --add-to none --as new", "data/raw/none.npz: no such file"),
     ],
 )
 def test_bad_input(small: Workspace, handwriting: Command, command: str, error: str) -> None:
-    """Mistakes that end the command before TensorFlow starts."""
     (small.path / "empty").mkdir()
+    files.write(small.path / "damaged/1/0.png", b"")
+    # As in a fresh clone.
+    (small.path / "data/raw/small.npz").unlink()
     done = handwriting(*command.split())
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {error}")
@@ -142,23 +138,14 @@ def test_labels_of_several_characters() -> None:
 
 
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Command) -> None:
-    """Score them, add them to the training images, train on them."""
-    digits = data.read_raw("mnist")
-    rng = np.random.default_rng(0)
-    row = Image.new("L", (800, 320), 255)
-    for number, three in enumerate(np.flatnonzero(digits.y_test == 3)[:2]):
-        (small.path / f"{number}.jpg").write_bytes(photograph(digits.x_test[three], rng))
-        row.paste(drawn((SEVEN, TWO)[number]), (400 * number, 0))
-    (small.path / "row.png").write_bytes(file_bytes(row))
-    [answer] = handwriting("row.png", "--digits", "--json").stdout.splitlines()
-    assert len(json.loads(answer)["hidden"]["digit"]) == 2
-
-    handwriting("0.jpg", "1.jpg", "--label", "3", "--keep", "data/own")
+    """Score them, and add them to the training images alone."""
+    handwriting(f"{PICTURES}/one.jpg", "--label", "1", "--keep", "data/own")
     report = handwriting("score", "data/own").stdout.splitlines()
-    assert report[0] == "data/own: 2 images"
+    assert report[0] == "data/own: 1 images"
     assert [line.split(":")[0] for line in report if "95% interval" in line] == MODELS
     handwriting("dataset", "data/own", "--add-to", "small", "--as", "small_own")
-    small.set_params(**{"prepare.dataset": "small_own"})
-    assert small.repro("prepare") == ["prepare"]
-    with np.load(small.path / "data/prepared/train.npz") as train:
-        assert len(train["labels"]) == 1500 + 2 - 300
+    old, new = map(data.read_raw, ("small", "small_own"))
+    [kept] = Path("data/own/1").iterdir()
+    np.testing.assert_array_equal(new.x_train, [*old.x_train, Image.open(kept)])
+    np.testing.assert_array_equal(new.y_train, [*old.y_train, 1])
+    np.testing.assert_array_equal(new.x_test, old.x_test)

@@ -3,14 +3,14 @@
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import MODELS, Workspace
-from tests.photographs import SEVEN, TWO, drawn, file_bytes
+from tests.photographs import SEVEN, TWO, Points, drawn, file_bytes
 
 SHOWN = [*MODELS, *(f"{name}, HEAD" for name in MODELS)]
 # The browser's data while a file is dropped or pasted.
@@ -42,7 +42,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.context.close()
 
 
-def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
+def draw(page: Page, points: Points) -> None:
     box = page.locator("canvas").bounding_box()
     assert box
     for number, (x, y) in enumerate(points):
@@ -64,6 +64,7 @@ def test_draw_save_and_undo(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     page.get_by_role("button", name="7", exact=True).press("Enter")
     expect(page.get_by_text("Saved: data/own/7/")).to_be_visible()
+    expect(page.locator("body")).to_contain_text("dvc add data/own")
     page.get_by_role("button", name="Undo").press("Enter")
     expect(page.get_by_text("Removed.")).to_be_visible()
 

@@ -38,58 +38,15 @@ def test_kept_images_are_read_by_label_and_name(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "own: files that --keep did not write: 1\n"
 
 
-def test_the_same_image_is_one_file_under_its_latest_label() -> None:
-    labels = ["7", "7", "T-shirt/top", None, None]
-    for before, label in zip([None, *labels], labels, strict=False):
-        path, found = collection.keep(image(1), label, OWN)
-        assert found == before
-        assert list(OWN.rglob("*.*")) == ([path] if label else [])
-
-
-@pytest.mark.parametrize("label", ["", "8", "7 ", "t-shirt/top"])
-def test_other_labels_are_refused(label: str) -> None:
-    collection.check_label(LABELS[0], LABELS)
-    with pytest.raises(UserError, match="not a label; labels are T-shirt/top, Ankle boot"):
-        collection.check_label(label, LABELS)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (file_bytes(Image.new("L", (27, 28))), "not an image of 28x28 gray pixels"),
-        (file_bytes(Image.new("RGB", (28, 28))), "not an image of 28x28 gray pixels"),
-        (file_bytes(Image.new("L", (28, 28)))[:50], "not a readable PNG file"),
-    ],
-)
-def test_a_file_under_a_label_that_was_not_kept(content: bytes, reason: str) -> None:
-    files.write(OWN / "7/mine.png", content)
-    with pytest.raises(UserError, match=f"^own/7/mine.png: {reason}"):
-        collection.read(OWN, LABELS)
-
-
-def test_kept_images_join_the_training_images_alone() -> None:
-    x, y = np.zeros((4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8)
-    raw = data.RawData(x, y, x[:2] + 1, y[:2], LABELS)
-    small = raw._replace(x_train=x[:, :8, :8], x_test=x[:2, :8, :8])
-    for name, content in (("tiny", raw), ("eight", small)):
-        files.write(paths.raw(name), dataset.content(content))
-    collection.keep(image(200), "Ankle boot", OWN)
-    new, count = collection.added(OWN, "tiny")
-    assert (count, new.y_train.tolist(), new.names) == (1, [0, 1, 2, 3, 1], LABELS)
-    np.testing.assert_array_equal(new.x_train, [*x, image(200)])
-    np.testing.assert_array_equal(new.x_test, raw.x_test)
-    np.testing.assert_array_equal(new.y_test, raw.y_test)
+def test_images_of_another_kind_are_refused() -> None:
+    for image in (Image.new("L", (27, 28)), Image.new("RGB", (28, 28))):
+        files.write(OWN / "7/mine.png", file_bytes(image))
+        with pytest.raises(UserError, match=r"^own/7/mine\.png: not an image of 28x28 gray pixels"):
+            collection.read(OWN, LABELS)
+    x, y = np.zeros((4, 8, 8), np.uint8), np.arange(4, dtype=np.uint8)
+    files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
     with pytest.raises(UserError, match=r"eight\.npz: its images have 8x8 pixels"):
         collection.added(OWN, "eight")
-
-
-@pytest.mark.parametrize("name", ["tracked", "present", "a/b", "../mnist", "", "a b", "a.npz"])
-def test_names_that_a_new_data_set_cannot_have(name: str) -> None:
-    files.write(Path("data/raw/present.npz"), b"")
-    files.write(Path("data/raw/tracked.npz.dvc"), b"")
-    collection.check_name("mnist_own-2")
-    with pytest.raises(UserError):
-        collection.check_name(name)
 
 
 def test_a_report_names_what_is_confused_most_often_first() -> None:

@@ -45,13 +45,9 @@ def ask(port: int, path: str, body: bytes = PICTURE, method: str = "POST", **hea
     return answer.status, answer.read().decode()
 
 
-def test_the_page_shows_what_it_is_given_and_where_images_go(port: int) -> None:
-    names = json.loads(ask(port, "/names", method="GET")[1])
-    assert names == {"models": MODELS, "labels": LABELS}
+def test_a_picture_is_answered_by_every_model(port: int) -> None:
     z = {"label": "Z", "unsure": False, "probabilities": [0] * 36 + [1]}
     assert json.loads(ask(port, "/recognize")[1])["models"] == dict.fromkeys(MODELS, z)
-    text = ask(port, "/", method="GET")[1]
-    assert f"{page.OWN}/LABEL/" in text and f"dvc add {page.OWN}" in text
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
@@ -66,30 +62,26 @@ def test_another_website_is_refused(port: int, name: str) -> None:
 
 
 def test_no_path_is_read_or_written(port: int, tmp_path: Path) -> None:
-    (tmp_path / "seven.png").write_bytes(PICTURE)
-    body = json.dumps({"data": [{"path": str(tmp_path / "seven.png")}]}).encode()
-    assert ask(port, "/recognize", body)[0] == 422
-    for path in ("../page.py", "..%2fpage.py", f"{tmp_path}/seven.png", "%00", "a" * 5000):
+    for path in ("../page.py", "..%2fpage.py", page.__file__, "%00", "a" * 5000):
         assert ask(port, f"/{path}", method="GET")[0] == 404, path
     for label in ("", "..", "../7", "10", "%ff%00"):
         assert ask(port, f"/keep?label={label}")[0] == 422, label
-    assert list(tmp_path.iterdir()) == [tmp_path / "seven.png"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_large_picture_is_refused_before_it_has_come(port: int) -> None:
     head = f"POST /recognize HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode()
-    chunk = b"Transfer-Encoding: chunked\r\n\r\n3000000\r\n" + bytes(page.MAX_BYTES + 1)
-    for rest in (b"Content-Length: %d\r\n\r\n" % (page.MAX_BYTES + 1), chunk):
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(head + rest)
-            assert b" 413 " in connection.recv(100)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % (page.MAX_BYTES + 1))
+        assert b" 413 " in connection.recv(100)
+    # A browser that waits no longer.
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head + b"Content-Length: 9\r\n\r\n")
     assert ask(port, "/recognize", b"") == (422, "The file is empty.")
 
 
 def test_keeping_can_be_undone(port: int) -> None:
-    for label, before in (("7", None), ("T-shirt/top", "7"), ("7", "T-shirt/top")):
+    for label, before in (("7", None), ("7", "7"), ("T-shirt/top", "7"), ("7", "T-shirt/top")):
         answer = json.loads(ask(port, f"/keep?label={label}")[1])
         assert [str(path) for path in page.OWN.rglob("*.png")] == [answer["path"]]
         folder = page.OWN / label.replace("/", "%2F")

@@ -1,6 +1,5 @@
 """From a picture to 28x28 pixels, as MNIST was made; and refusals."""
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -39,29 +38,25 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
 SEVEN_28 = digit(LINE)
 
 
-def test_the_longer_side_has_20_pixels_and_the_center_of_mass_is_at_14() -> None:
-    for points in (SEVEN, TWO):
-        image = digit(drawn(points))
-        assert (image.shape, image.dtype.name, image.max()) == ((28, 28), "uint8", 255)
-        rows, columns = np.nonzero(image)
-        assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
-        # Rounded to whole pixels.
-        assert np.abs(np.subtract(ndimage.center_of_mass(image), 14)).max() <= 0.51
-
-
 def test_mnist_comes_out_nearly_as_it_is() -> None:
-    """The edge of a digit that MNIST draws in faint gray is not taken for ink here."""
-    differences = [
-        difference(digit(Image.fromarray(image)), image)
-        for image in data.read_raw("mnist").x_test[:50]
-    ]
+    """The longer side has 20 pixels, and the center of mass is the pixel (14, 14)."""
+    differences = []
+    for image in data.read_raw("mnist").x_test[:50]:
+        found = digit(Image.fromarray(image))
+        assert (found.shape, found.dtype.name, found.max()) == ((28, 28), "uint8", 255)
+        assert max(np.ptp(side) for side in np.nonzero(found)) + 1 == 20
+        # Rounded to whole pixels.
+        assert np.abs(np.subtract(ndimage.center_of_mass(found), 14)).max() <= 0.51
+        # The edge of a digit that MNIST draws in faint gray is not taken for ink here.
+        differences.append(difference(found, image))
     assert np.mean(differences) < 7
 
 
-def test_a_thin_pen_is_read_like_a_thick_one() -> None:
-    thin, thick = digit(drawn(SEVEN, stroke=0.015)), SEVEN_28
-    assert 0.5 < thin.sum() / thick.sum() < 1.2
-    assert thin.max() == 255
+@given(st.integers(80, 280), st.integers(0, 200), st.integers(0, 200), st.booleans())
+def test_size_place_and_inversion_change_little(size: int, x: int, y: int, dark: bool) -> None:
+    image = ImageOps.expand(drawn(SEVEN, size), (x, y, 0, 0), 255)
+    found = digit(ImageOps.invert(image) if dark else image)
+    assert difference(found, SEVEN_28) <= TOLERANCE
 
 
 def test_a_picture_that_is_cut_out_closely() -> None:
@@ -113,6 +108,7 @@ def lined(image: Image.Image) -> Image.Image:
         pytest.param(on_nothing("white"), id="white on transparent"),
         pytest.param(ImageOps.colorize(LINE, "red", "#008000"), id="as bright as its paper"),
         pytest.param(ImageOps.colorize(LINE, "yellow", "white"), id="yellow on white"),
+        pytest.param(drawn(SEVEN, stroke=0.015), id="thin pen"),
         pytest.param(with_shape(LINE, "ellipse", 20, 20, 26, 26, fill=0), id="dirt"),
         pytest.param(with_shape(LINE, "line", 60, 115, 260, 115, fill="white", width=10), id="gap"),
         pytest.param(lined(LINE), id="rules"),
@@ -123,7 +119,6 @@ def lined(image: Image.Image) -> Image.Image:
     ],
 )
 def test_what_is_not_the_digit_changes_little(image: Image.Image) -> None:
-    """The kind of pixels, colors, dirt, a gap in the line, and whatever else is on the paper."""
     assert difference(digit(image, "TIFF"), SEVEN_28) <= TOLERANCE
 
 
@@ -136,23 +131,15 @@ def test_a_photograph_of_a_phone_held_upright() -> None:
     assert difference(preprocess.digits(content)[0], SEVEN_28) <= TOLERANCE
 
 
-def several(format_: str) -> bytes:
-    return file_bytes(LINE, format_, save_all=True, append_images=[drawn(TWO)])
-
-
-def side_by_side() -> bytes:
-    image = Image.new("L", (800, 320), 255)
-    for number, points in enumerate((SEVEN, TWO)):
-        image.paste(drawn(points), (400 * number, 0))
-    return file_bytes(image)
-
-
 JPEG = file_bytes(LINE, "JPEG")
+MOVING = file_bytes(LINE, "GIF", save_all=True, append_images=[PAPER])
+ROW = Image.new("L", (800, 320))
+ROW.paste(LINE, (0, 0))
+ROW.paste(drawn(TWO), (400, 0))
 NO_DIGIT = "no digit found"
 DISK = with_shape(PAPER, "ellipse", 100, 60, 300, 260, fill=0)
 DASH = with_shape(PAPER, "line", 50, 160, 350, 160, fill=0, width=12)
 FADING = Image.fromarray(np.tile(np.linspace(40, 220, 320).astype(np.uint8), (240, 1)))
-NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320), dtype=np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -160,21 +147,17 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320), dt
     [
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b"seven\n", "not a picture in a known format", id="text"),
-        pytest.param(several("GIF"), "more than one picture", id="animated GIF"),
-        pytest.param(several("TIFF"), "more than one picture", id="pages"),
+        pytest.param(MOVING, "more than one picture", id="animated GIF"),
         pytest.param(JPEG[:2] + 101 * b"\xff\xda" + JPEG[2:], "a JPEG of more than", id="scans"),
         pytest.param(b"\0\0\0\x18ftypheic" + bytes(99), "a HEIC picture|not a pic", id="HEIC"),
         pytest.param(file_bytes(Image.new("1", (8000, 8000))), "larger than 50 meg", id="bomb"),
         pytest.param(JPEG[:2000], "damaged", id="JPEG cut off"),
         pytest.param(file_bytes(PAPER), NO_DIGIT, id="white"),
-        pytest.param(file_bytes(Image.new("L", (1, 1))), NO_DIGIT, id="one black pixel"),
-        pytest.param(file_bytes(Image.new("RGBA", (90, 90))), NO_DIGIT, id="transparent"),
         pytest.param(file_bytes(FADING), NO_DIGIT, id="light that fades"),
-        pytest.param(file_bytes(NOISE), NO_DIGIT, id="noise"),
         pytest.param(file_bytes(DISK), NO_DIGIT, id="disk"),
         pytest.param(file_bytes(DASH), NO_DIGIT, id="dash"),
         pytest.param(file_bytes(lined(PAPER)), "lines, but no digit", id="lined paper"),
-        pytest.param(side_by_side(), "more than one digit", id="two digits"),
+        pytest.param(file_bytes(ROW), "more than one digit", id="two digits"),
     ],
 )
 def test_refusals(content: bytes, reason: str) -> None:
@@ -184,15 +167,6 @@ def test_refusals(content: bytes, reason: str) -> None:
 
 
 def test_a_row_of_digits_is_read_from_left_to_right() -> None:
-    for image, points in zip(
-        preprocess.digits(side_by_side(), row=True), (SEVEN, TWO), strict=True
-    ):
-        assert difference(image, digit(drawn(points))) <= TOLERANCE
-
-
-@given(st.integers(0, len(JPEG) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_survived(position: int, change: int) -> None:
-    content = bytearray(JPEG)
-    content[position] ^= change
-    with suppress(UserError):
-        assert preprocess.digits(bytes(content)).shape == (1, 28, 28)
+    seven, two = preprocess.digits(file_bytes(ROW), row=True)
+    assert difference(seven, SEVEN_28) <= TOLERANCE
+    assert difference(two, digit(drawn(TWO))) <= TOLERANCE
