@@ -106,8 +106,7 @@ def _sheet(dark: np.ndarray) -> np.ndarray | None:
 
     Takes by how much each pixel is darker than the picture's edge, float32 (height, width).
     """
-    small = _small(dark)
-    pieces, _ = ndimage.label(np.abs(small) > MIN_CONTRAST)
+    pieces, _ = ndimage.label(np.abs(_small(dark)) > MIN_CONTRAST)
     areas = np.bincount(pieces.ravel(), minlength=2)[1:]
     sheet = ndimage.binary_fill_holes(pieces == 1 + np.argmax(areas))
     area = sheet.sum()

@@ -16,9 +16,7 @@ with suppress(ModuleNotFoundError):
 
     pillow_heif.register_heif_opener()
     FORMATS.append("HEIF")
-SUFFIXES = (
-    (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
-)  # fmt: skip
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 HEIC = "a HEIC picture: make setup EXTRAS=heic adds support; or save it as JPEG"
 MAX_BYTES = 100 * 10**6
 TOO_LARGE = "larger than 50 megapixels or 100 MB"
