@@ -23,8 +23,6 @@ from tools import history
 Command = Callable[..., Done]
 # Pictures of docs/handwriting.md.
 PICTURES = "docs/handwriting"
-# Started by a test, its log would go to what that test captures.
-pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
 @pytest.fixture

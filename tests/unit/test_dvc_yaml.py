@@ -37,13 +37,6 @@ def test_code_deps_are_the_imports_without_plumbing(name: str) -> None:
     assert deps == sorted(modules - stage.PLUMBING)
 
 
-def test_every_stage_script_is_in_the_pipeline() -> None:
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
-    assert {name: STAGES[name]["cmd"] for name in STAGES} == {
-        name: f"python -m stages.{name}" for name in scripts
-    }
-
-
 def test_imports_run_one_way() -> None:
     for module in (ROOT / "digits").glob("*.py"):
         for other in closure(module) - {module}:

@@ -79,11 +79,9 @@ def test_intervals_and_p_values_agree_with_scipy(first: int, second: int) -> Non
 
 
 def test_a_published_comparison() -> None:
-    """Airway hyper-responsiveness of 21 children before and after a transplantation.
-
-    7 and 1 are discordant (Bentur et al. 2009). Exact p = 2 (1 + 8) / 2^8; the difference is 2/23 -
-    8/23 = -0.2609, its standard error sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
-    """
+    """Airway hyper-responsiveness of 21 children, before and after (Bentur et al. 2009)."""
+    # Exact p = 2 (1 + 8) / 2^8; the difference is 2/23 - 8/23 = -0.2609, its standard error
+    # sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
     pairs = Pairs(both_right=5, only_baseline_right=7, only_model_right=1, both_wrong=8)
     assert pairs.p == pytest.approx(0.0703125)
     assert pairs.ci95 == pytest.approx((-0.508, -0.013), abs=0.0005)
