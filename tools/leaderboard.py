@@ -37,7 +37,7 @@ def leaderboard(models: Iterable[Model]) -> list[str]:
             rows = tables.setdefault(model.settings.data, {})
             rows.setdefault(model.settings, []).append(model)
     if not tables:
-        raise UserError("no run with validation here: dvc repro, prepare.validation_size above 0")
+        raise UserError("no run here was validated: dvc repro with prepare.validation_size above 0")
     text = []
     for data, rows in tables.items():
         common = set.intersection(*(set(settings.hyperparameters) for settings in rows))

@@ -42,7 +42,7 @@ def test_the_best_mean_over_seeds_comes_first() -> None:
         "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
         "hidden           100    0.8000       -      1  too few seeds  main",
     ]
-    with pytest.raises(UserError, match="no run with validation here"):
+    with pytest.raises(UserError, match="no run here was validated"):
         leaderboard([model("unvalidated", None)])
 
 
