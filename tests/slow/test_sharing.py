@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from concurrent.futures import Future
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
@@ -37,18 +38,19 @@ def ssh_server(folder: Path) -> dict[str, str]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     key.write_private_key(folder / "key")
     key.write_public_key(folder / "key.pub")
-    loop = asyncio.new_event_loop()
-    listening = asyncssh.listen(
-        "127.0.0.1",
-        server_host_keys=[key],
-        authorized_client_keys=str(folder / "key.pub"),
-        sftp_factory=True,
-    )
-    server = loop.run_until_complete(listening)
-    Thread(target=loop.run_forever, daemon=True).start()
+    port: Future[int] = Future()
+
+    async def serve() -> None:
+        keys = {"server_host_keys": [key], "authorized_client_keys": str(folder / "key.pub")}
+        server = await asyncssh.listen("127.0.0.1", sftp_factory=True, **keys)
+        port.set_result(server.get_port())
+        await server.wait_closed()
+
+    # The browser of other tests has a loop of its own in this thread.
+    Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
     return {
         "url": f"ssh://127.0.0.1{folder}/digits",
-        "port": str(server.get_port()),
+        "port": str(port.result()),
         "user": "tester",
         "keyfile": f"{folder}/key",
     }
