@@ -1,6 +1,7 @@
 """`python -m sweep`: a grid of experiments on a Dask cluster on this machine."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -64,6 +65,8 @@ def test_what_workers_cannot_get_is_refused(shared: Workspace) -> None:
         return shared.run(*SWEEP, *options, status=1).stderr
 
     assert refusal("--workers", "0") == "error: --workers is 0; must be 1 or more\n"
+    scheduler = refusal("--scheduler", "http://head:80")
+    assert re.fullmatch("error: --scheduler http://head:80: .* address .*\n", scheduler)
     assert refusal("--git-remote", "nowhere").startswith("error: git fetch: fatal: 'nowhere' does ")
     shared.commit()
     assert refusal().endswith(" is not on origin: git push origin\n")

@@ -4,7 +4,6 @@ import pytest
 
 from digits.errors import UserError
 from sweep import grid
-from sweep.__main__ import connect
 
 UNITS = "train_hidden.units=8"
 
@@ -34,9 +33,3 @@ def test_an_invalid_option_is_refused_in_one_line(option: str, reason: str) -> N
         grid.experiments(["train_linear.seed=1,2", option])
     (line,) = str(refusal.value).splitlines()
     assert line.startswith("-S") and reason in line
-
-
-@pytest.mark.parametrize("scheduler", ["head", "http://head:80"])
-def test_a_bad_address_is_named(scheduler: str) -> None:
-    with pytest.raises(UserError, match=f"^--scheduler {scheduler}: .* address"):
-        connect(scheduler, workers=1)
