@@ -58,11 +58,13 @@ def recognize_pictures(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if (options.label is None) != (options.keep is None):
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
-    if options.save:
-        options.save.mkdir(parents=True)
+    if options.save and options.save.exists():
+        raise UserError(f"{options.save}: exists already; save to a new folder")
     trained = recognize.read(options.rev)
     if options.keep:
         collection.check_label(options.label, trained.labels)
+    if options.save:
+        options.save.mkdir(parents=True)
 
     recognizer = None
     refused = False
@@ -86,7 +88,7 @@ def recognize_pictures(arguments: list[str]) -> None:
 
 
 def score_folder(arguments: list[str]) -> None:
-    """Print how many of the kept images each model recognizes, and what it confuses."""
+    """Print how many of the kept images each model recognizes, and the labels that it confuses."""
     parser = argparse.ArgumentParser(prog=f"{PROGRAM} score", description=score_folder.__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where --keep has stored them")
     parser.add_argument("--rev", default=WORKSPACE, help=REV_HELP)
@@ -126,7 +128,7 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
     """The pictures: files as given, and all those in folders; an empty folder as given."""
     for argument in arguments:
         inside: list[Path] = []
-        # What is wrong with a name is said where it is read.
+        # A bad name is refused where it is read.
         with suppress(OSError):
             inside = sorted(path for path in argument.rglob("*") if path.is_file())
         found = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
@@ -170,7 +172,7 @@ def _content(path: Path) -> bytes:
 
 
 def _answer(probabilities: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, Any]:
-    """What each model reads in a picture, as in JSON, given its probabilities (digits, labels)."""
+    """The answer of each model, as in JSON, given its probabilities float64 (digits, labels)."""
     answer: dict[str, Any] = {}
     for name, found in probabilities.items():
         separator = "" if max(map(len, labels)) == 1 else " "

@@ -90,7 +90,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
 
-    # What they do between reading requests blocks the others: one picture is decoded at a time.
+    # One picture is decoded at a time: while they work, no other request is answered.
     async def answer(request: Request) -> Response:
         images = preprocess.digits(await request.body())
         found = recognizer(images)

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from digits import runtime
 
-# What imports TensorFlow comes after its settings.
+# TensorFlow is imported after its settings are made.
 runtime.start(portable=True)
 # Tests that run in the background would ignore Ctrl-C, and so would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -106,9 +106,9 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
         ("/dev/null", "/dev/null: not a regular file"),
         ("\x1b[2J.png", "?[2J.png: No such file"),
         ("7.png --rev nowhere", "'nowhere': no branch, tag, commit or experiment has that name"),
-        ("7.png --label x --keep own", "x: not a label; labels are 0, 1, 2"),
+        ("7.png --save new --label x --keep own", "x: not a label; labels are 0, 1, 2"),
         ("7.png --label 7", "--label and --keep only work together"),
-        ("7.png --save empty", "empty: File exists"),
+        ("7.png --save empty", "empty: exists already; save to a new folder"),
         ("7.png --save LICENSE/seen", "LICENSE/seen: "),
         ("score empty", "empty: no images kept here; "),
         ("score damaged", "damaged/1/0.png: not a readable PNG file"),
@@ -125,6 +125,7 @@ def test_bad_input(small: Workspace, handwriting: Command, command: str, error: 
     (small.path / "data/raw/small.npz").unlink()
     done = handwriting(*command.split())
     assert (done.returncode, done.stdout) == (1, "")
+    assert not (small.path / "new").exists()
     assert done.stderr.startswith(f"error: {error}")
     assert len(done.stderr.splitlines()) == 1
 
