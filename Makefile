@@ -28,7 +28,7 @@ $(foreach name,EXTRAS NAME REV REV2,$(if $(value $(name)),\
 
 run: setup ## run the pipeline (the default) and show the result
 	@python -m dvc repro
-	@python -m tools.result
+	@python -m revisions.result
 
 setup: $(VENV)/.setup ## create .venv; with EXTRAS="s3 ssh", for such remotes
 	@if [ -n "$$EXTRAS" ]; then set -f; $(INSTALL) $$(printf ' --extra %s' $$EXTRAS); fi
@@ -47,9 +47,9 @@ $(UV): requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 	@touch $@
 
-$(VENV)/.setup: requirements.lock pyproject.toml tools/charts.py | $(UV)
+$(VENV)/.setup: requirements.lock pyproject.toml revisions/charts.py | $(UV)
 	$(INSTALL)
-	@python -m tools.charts
+	@python -m revisions.charts
 	@touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup
@@ -61,27 +61,27 @@ $(VENV)/.setup-%: $(VENV)/.setup
 	@touch $@
 
 result: setup ## show the result again
-	@python -m tools.result
+	@python -m revisions.result
 
-report: setup ## compare with a revision, by default HEAD, as an HTML file: make report REV=main
-	@python -m tools.report
+report: setup ## compare with HEAD in an HTML file, or with a branch: REV=main
+	@python -m revisions.report
 
-compare: setup ## is one revision better? make compare REV=main [REV2=workspace]
-	@python -m tools.compare
+compare: setup ## is one revision better? REV=main [REV2=workspace]
+	@python -m revisions.compare
 
 leaderboard: setup ## the models of all experiments, best validation accuracy first
-	@python -m tools.leaderboard
+	@python -m revisions.leaderboard
 
-try: $(VENV)/.setup-handwriting ## classify a drawn digit on a page; REV=main adds main's models
+try: $(VENV)/.setup-handwriting ## classify a drawn digit on a page [REV=main]
 	@python -m handwriting.page
 
 notebook: $(VENV)/.setup-notebook ## open the notebook in the browser
 	@python -m jupyterlab --allow-root --LabApp.default_url=/lab/tree/notebooks/digits.ipynb
 
-dataset: setup ## download a data set into data/raw/: make dataset NAME=fashion_mnist
+dataset: setup ## download a data set into data/raw/: NAME=fashion_mnist
 	@python -m tools.dataset
 
-push: setup ## push all files of all runs to the DVC remote, so that nobody runs them again
+push: setup ## push all files of all runs, so that nobody runs them again
 	@python -m tools.push
 
 doctor: export PATH := $(USER_PATH)
@@ -91,7 +91,7 @@ doctor: ## check the environment, and name the remedies
 test: setup-dev ## run the fast tests
 	@python -m pytest --numprocesses 2 --dist worksteal tests/pipeline tests/unit
 
-test-all: setup-dev ## run all tests, and count the lines of stages/ and digits/ that they cover
+test-all: setup-dev ## run all tests, and measure coverage of stages/ and digits/
 	@coverage erase
 	@# The emulated processors take longest, so they start first.
 	@coverage run -m pytest --numprocesses 2 --dist worksteal \
@@ -105,14 +105,14 @@ check: setup-dev ## lint, format, types, the workflow
 	@python -m mypy
 	@zizmor --quiet --offline .github
 
-bench: setup-dev ## measure speed and memory on this machine; prints tables in Markdown
+bench: setup-dev ## measure speed and memory on this machine
 	@python -m benchmarks
 
-pictures: setup-dev ## renew the figures of the README and the outputs of the notebook
+pictures: setup-dev ## update the figures of the README and the notebook
 	@cp metrics/figures/examples.png metrics/figures/mistakes_hidden.png docs/
 	@python -m tools.notebook
 
-lock: $(UV) ## renew requirements.lock from pyproject.toml
+lock: $(UV) ## update requirements.lock from pyproject.toml
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-header --no-annotate --upgrade --all-extras pyproject.toml -o requirements.lock
 

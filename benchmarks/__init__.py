@@ -1,1 +1,1 @@
-"""Where the speed figures in the README come from: `make bench`."""
+"""Measure speed and memory for the tables in docs/performance.md: `make bench`."""

@@ -15,9 +15,10 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks import fit
-from digits import data, paths
-from digits.errors import UserError
-from digits.stage import ROOT, run_main
+from digits import data
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import ROOT, run_main
 
 FITS = {name: f"python -m benchmarks.fit {way}" for way, name in fit.WAYS.items()}
 WRITTEN = "data/prepared models metrics dvc.lock .dvc/cache"

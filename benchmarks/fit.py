@@ -7,8 +7,10 @@ import json
 import sys
 import time
 
-from digits import data, params, runtime, training
+from digits import data, training
 from digits.data import Split
+from digits.plumbing import params
+from digits.portable import runtime
 from stages import train_hidden, train_linear
 
 WAYS = {

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits import data, params, runtime, training
+from digits import data, training
 from digits.data import Split
+from digits.plumbing import params
+from digits.portable import runtime
 from stages import train_hidden, train_linear
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""The library of the stages, the tools and the rest of this repository."""
+"""Data, training, metrics and figures. Edit a module here to change what the pipeline does."""

@@ -1,13 +1,14 @@
 """Raw data sets (data/raw/), and the images that the stages pass on (data/prepared/)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from digits import files, formats, paths
-from digits.errors import UserError
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError
+from digits.portable import formats
 
 
 class RawData(NamedTuple):
@@ -27,11 +28,20 @@ class Split(NamedTuple):
     labels: np.ndarray
 
 
-class DataSet(NamedTuple):
-    """The name of the prepared data set, and the names of its labels."""
+class Dataset(NamedTuple):
+    """The name of a prepared data set, the names of its labels, and some of its splits."""
 
     name: str
     labels: tuple[str, ...]
+    splits: Mapping[str, Split]
+
+    @property
+    def num_pixels(self) -> int:
+        return int(next(iter(self.splits.values())).images.shape[1])
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.labels)
 
 
 def read_raw(name: str) -> RawData:
@@ -53,7 +63,7 @@ def _names(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """The problems of a raw data set; to look for the second may fail because of the first."""
+    """Yield problems in a raw data set. Stop at the first: later checks assume it is solved."""
     yield from (f"has no array {name}" for name in RawData._fields[:4] if name not in arrays)
     for part in ("train", "test"):
         images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
@@ -70,15 +80,16 @@ def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
     names = _names(arrays)
     printable = names.dtype.kind == "U" and all(name and name.isprintable() for name in names.flat)
     if not printable or names.ndim != 1 or len(set(names)) < len(names):
-        yield f"names is {names.dtype} {names.shape}; must be different printable texts (labels,)"
+        wanted = "unique, printable strings of shape (labels,)"
+        yield f"names must be {wanted}, not {names.dtype} {names.shape}"
     for part in ("train", "test"):
         largest = arrays[f"y_{part}"].max()
         if largest >= len(names):
             yield f"y_{part} has the label {largest}; labels are 0 to {len(names) - 1}"
 
 
-def doubts(data: RawData) -> Iterator[str]:
-    """Warnings of probable mistakes in a data set."""
+def data_warnings(data: RawData) -> Iterator[str]:
+    """Yield warnings of probable mistakes in a data set."""
     largest = int(data.x_train.max())
     if largest < 128:
         yield f"the largest value in x_train is {largest}; pixels go from 0 to 255"
@@ -87,34 +98,34 @@ def doubts(data: RawData) -> Iterator[str]:
     training = {hash(image.tobytes()) for image in data.x_train}
     known = sum(hash(image.tobytes()) in training for image in data.x_test)
     if known:
-        yield f"{known} of {len(data.x_test)} test images are training images, too"
+        yield f"{known} of {len(data.x_test)} test images are also training images"
 
 
-def hold_out(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the indices 0 to n-1 into those kept and those held out, each in ascending order.
+def split_indices(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the indices 0 to n-1 into those to train on and `size` held out, chosen by `seed`.
 
-    `size` of them, chosen by `seed`, are held out.
+    Both are int64, in ascending order.
     """
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[size:]), np.sort(order[:size])
 
 
 def scale(images: np.ndarray) -> np.ndarray:
-    """uint8 (n, height, width) -> float32 (n, height * width), 0..255 scaled to 0..1."""
+    """Flatten and scale: uint8 (n, height, width) -> float32 (n, height * width) in [0, 1]."""
     return images.reshape(len(images), math.prod(images.shape[1:])) / np.float32(255)
 
 
 def square(images: np.ndarray) -> np.ndarray:
-    """Any (n, side * side) -> (n, side, side)."""
+    """Reshape images (n, side * side) to (n, side, side)."""
     side = math.isqrt(images.shape[1])
     return images.reshape(-1, side, side)
 
 
-def read(splits: Sequence[str]) -> tuple[DataSet, dict[str, Split]]:
-    """Read some splits from data/prepared/. Raises UserError if a file is absent or damaged."""
+def read(splits: Sequence[str]) -> Dataset:
+    """Read some splits from data/prepared/. Raises UserError if a file is missing or damaged."""
     content = formats.parse_json(files.read(paths.DATASET), str(paths.DATASET))
-    found = {}
+    prepared = {}
     for name in splits:
         path = paths.prepared(name)
-        found[name] = Split(**formats.parse_arrays(files.read(path), str(path), Split._fields))
-    return DataSet(content["name"], tuple(content["labels"])), found
+        prepared[name] = Split(**formats.parse_arrays(files.read(path), str(path), Split._fields))
+    return Dataset(content["name"], tuple(content["labels"]), prepared)

@@ -1,4 +1,4 @@
-"""Predictions and images -> figures, as the bytes of PNG files."""
+"""Draw predictions and images as figures: the bytes of PNG files."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,13 @@ from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
 from digits import data, metrics
-from digits.data import DataSet
+from digits.data import Dataset
 from digits.metrics import Predictions
 
-# Mistakes are marked by shape as well as color; the colors are Okabe and Ito's, which
-# color-blind people can tell apart.
+# Mistakes are marked by shape as well as color. Color-blind people can tell these colors, Okabe and
+# Ito's, apart.
 VERMILLION, GRAY = "#D55E00", "#6E6E6E"
-# Of the models, in their order.
+# Each model has a color and a marker, in the order of the models.
 COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("s", "o", "^", "D", "v", "P")
 WRONG = " ✗"
@@ -31,9 +31,9 @@ DOTS_PER_INCH = 100
 
 
 def examples(
-    dataset: DataSet, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
+    dataset: Dataset, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
 ) -> bytes:
-    """The first `count` test images, float32 (n, pixels): label and each model's prediction."""
+    """Draw the first `count` test images, float32 (n, pixels), with label and predictions."""
     names, labels = dataset.labels, next(iter(predicted.values())).labels[:count]
     return _grid(
         f"{dataset.name}, test images: label, and the prediction of each model",
@@ -41,41 +41,45 @@ def examples(
         [f"label {names[label]}" for label in labels],
         [
             [
-                f"{name} {names[found.predicted[row]]}{'' if found.correct[row] else WRONG}"
-                for name, found in predicted.items()
+                f"{name} {names[model.predicted[row]]}{'' if model.correct[row] else WRONG}"
+                for name, model in predicted.items()
             ]
             for row in range(len(labels))
         ],
     )
 
 
-def mistakes(dataset: DataSet, name: str, images: np.ndarray, found: Predictions) -> bytes:
-    """The three rows of wrongly predicted test images of which the model is most confident."""
-    wrong, names = np.flatnonzero(~found.correct), dataset.labels
-    worst = wrong[np.argsort(-found.confidence[wrong], kind="stable")][: 3 * COLUMNS]
+def mistakes(dataset: Dataset, name: str, images: np.ndarray, predictions: Predictions) -> bytes:
+    """Draw the mistakes of which the model is most confident, three rows of test images."""
+    wrong, names = np.flatnonzero(~predictions.correct), dataset.labels
+    most_confident = np.argsort(-predictions.confidence[wrong], kind="stable")
+    worst = wrong[most_confident][: 3 * COLUMNS]
     return _grid(
         f"{dataset.name}, {name} model: most confident mistakes "
         f"({len(worst)} of {len(wrong)}), with confidence",
         images[worst],
-        [f"#{row}: label {names[found.labels[row]]}" for row in worst],
+        [f"#{row}: label {names[predictions.labels[row]]}" for row in worst],
         [
-            [f"predicted {names[found.predicted[row]]}{WRONG}", percent(found.confidence[row])]
+            [
+                f"predicted {names[predictions.predicted[row]]}{WRONG}",
+                percent(predictions.confidence[row]),
+            ]
             for row in worst
         ],
     )
 
 
-def percent(share: float) -> str:
-    """A share from 0 to 1 as a percentage, rounded down: only 1 itself is 100%."""
-    return f"{np.floor(share * 1e4) / 100:.2f}%"
+def percent(fraction: float) -> str:
+    """Format a fraction as a percentage, rounded down: only 1 itself is 100%."""
+    return f"{np.floor(fraction * 1e4) / 100:.2f}%"
 
 
-def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
-    """A confusion matrix: number = count of images, shade = mistakes as a share of the label's."""
-    counts, count = predicted.confusion, len(dataset.labels)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
+    """Draw a confusion matrix: image counts, shaded by mistakes as a fraction of the label's."""
+    counts, count = predictions.confusion, len(dataset.labels)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
-    wrong = np.ma.masked_array(shares, mask=np.eye(count, dtype=bool))
+    wrong = np.ma.masked_array(fractions, mask=np.eye(count, dtype=bool))
     darkest = float(wrong.filled(0).max()) or 0.01
 
     def draw(figure: Figure) -> None:
@@ -83,11 +87,11 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
         shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
         axes.set_facecolor("#E8EEF2")
         for (row, column), images in np.ndenumerate(counts if count <= MAX_CELLS else []):
-            dark = row != column and shares[row, column] > 0.6 * darkest
+            dark = row != column and fractions[row, column] > 0.6 * darkest
             color = "white" if dark else "black" if images else "#B0B0B0"
             text = axes.text(column, row, str(images), color=color, ha="center", va="center")
             text.set(fontsize=10, fontweight="bold" if row == column else "normal")
-            # To measure each text takes long; all are inside.
+            # Measuring every text is slow, and none leaves the axes.
             text.set_in_layout(False)
         total = int(counts.sum())
         mistakes = f"{total - np.trace(counts):,} mistakes in {total:,} test images"
@@ -104,8 +108,8 @@ def confusion(dataset: DataSet, name: str, predicted: Predictions) -> bytes:
     return _png(draw, 7.6 * scale, 6.4 * scale)
 
 
-def weights(dataset: DataSet, name: str, kernel: np.ndarray) -> bytes:
-    """The weights of a single dense layer, float32 (pixels, labels), as an image per label."""
+def weights(dataset: Dataset, name: str, kernel: np.ndarray) -> bytes:
+    """Draw the weights of a single dense layer, float32 (pixels, labels), an image per label."""
     images = data.square(kernel.T)
     limit = float(np.abs(kernel).max())
     columns = 5 if len(images) <= 10 else 9
@@ -128,8 +132,8 @@ def weights(dataset: DataSet, name: str, kernel: np.ndarray) -> bytes:
     return _png(draw, 10, rows * (8.5 / columns + 0.3) + 0.6)
 
 
-def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes:
-    """How often each model is right at each confidence, with 95% intervals, and for how many."""
+def reliability(dataset: Dataset, predicted: Mapping[str, Predictions]) -> bytes:
+    """Draw each model's accuracy at each confidence, with 95% intervals, and the image counts."""
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -163,7 +167,7 @@ def reliability(dataset: DataSet, predicted: Mapping[str, Predictions]) -> bytes
 def _grid(
     title: str, images: np.ndarray, above: Sequence[str], below: Sequence[Sequence[str]]
 ) -> bytes:
-    """Images float32 (n, pixels) in rows of COLUMNS, with a line above and lines below each.
+    """Draw images float32 (n, pixels) in rows of COLUMNS, a line above and lines below each.
 
     Lines that end in WRONG stand out, and so does the frame of their image.
     """
@@ -204,10 +208,10 @@ for file in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
 
 
 def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
-    """A figure of that many inches, drawn by `draw`."""
+    """Return a figure of that many inches, drawn by `draw`."""
     content = io.BytesIO()
-    # Same numbers, same bytes: matplotlib's own defaults and fonts whatever the user has
-    # configured, and no date or version in the file.
+    # The same numbers give the same bytes: matplotlib's own defaults and fonts are used, whatever
+    # the user has configured, and no date or version is in the file.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"font.size": 11, "axes.titlesize": 13, "figure.titlesize": 14})

@@ -1,15 +1,15 @@
-"""From a model's layers to the trained model, for all training stages."""
+"""Train a model: initial weights, optimizer, loss, metrics, epochs."""
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from digits import data, formats, params, paths, runtime, stage
-from digits.data import Split
-from digits.errors import UserError
-from digits.text import wrapped
+from digits.data import Dataset, Split
+from digits.plumbing import params, paths, stage
+from digits.plumbing.errors import UserError
+from digits.plumbing.terminal import wrap
+from digits.portable import formats, runtime
 
 if TYPE_CHECKING:
     import keras
@@ -26,43 +26,43 @@ class Settings(params.Group):
     seed: int = params.seed()
 
 
-S = TypeVar("S", bound=Settings)
-
-
-def train(
-    name: str, settings_class: type[S], build: Callable[[int, int, S], "keras.Sequential"]
-) -> stage.Outputs:
-    """Build a model, train it, and return the outputs of the stage train_`name`.
-
-    `build` takes the number of pixels and of labels, and the settings.
-    """
-    settings = params.load(f"train_{name}", settings_class)
+def start(settings: Settings) -> bool:
+    """Start TensorFlow and seed it; return whether its results are portable."""
     wanted = params.load("runtime", runtime.Settings).portable
-    dataset, splits = data.read(("train", "validation"))
     portable = runtime.start(wanted)
     if not wanted:
         print(f"runtime.portable is false: using the {runtime.device()}")
     import keras
 
-    from digits import models
-
     # Layers without a name get the same one, whatever ran before in this process.
     keras.utils.clear_session()
-    # For layers that draw random numbers without a seed of their own.
+    # Layers that draw random numbers without a seed of their own use this one.
     keras.utils.set_random_seed(settings.seed)
-    pixels, labels = splits["train"].images.shape[1], len(dataset.labels)
-    model = build(pixels, labels, settings)
-    models.check(model, f"stages/train_{name}.py", pixels, labels)
+    return portable
+
+
+def train(
+    name: str, model: "keras.Model", dataset: Dataset, settings: Settings, portable: bool
+) -> stage.Outputs:
+    """Train `model` in place; return the outputs of the stage train_`name`.
+
+    `portable` is the result of `start`. Raises UserError if the model does not fit the data, or if
+    training diverges.
+    """
+    from digits.portable import saving
+
+    saving.check(model, f"stages/train_{name}.py", dataset.num_pixels, dataset.num_labels)
     stage.check_declared((paths.model(name), paths.history(name)))
+    splits = dataset.splits
     history = fit(model, splits["train"], splits["validation"], settings, portable)
     return {
-        paths.model(name): models.to_bytes(model),
+        paths.model(name): saving.to_bytes(model),
         paths.history(name): formats.csv_bytes(history),
     }
 
 
 def initial_weights(seed: int, layer: int) -> "keras.initializers.Initializer":
-    """Keras's default initializer, Glorot uniform, with its own random stream for each layer."""
+    """Return Keras's default initializer, Glorot uniform, with a random stream for each layer."""
     import keras
     import numpy as np
 
@@ -76,8 +76,8 @@ def compile_for_training(model: "keras.Model", settings: Settings) -> None:
 
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
-        # The mean over the images of a batch, without its padding.
-        # Of the softmax, even behind sigmoids: Keras finds the logits behind any activation.
+        # The mean is over the images of a batch, without its padding. The loss is that of the
+        # softmax, even behind sigmoids: Keras finds the logits behind any activation.
         loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
         weighted_metrics=["accuracy"],
         jit_compile=True,
@@ -85,26 +85,26 @@ def compile_for_training(model: "keras.Model", settings: Settings) -> None:
 
 
 def fit(
-    model: "keras.Sequential", train: Split, validation: Split, settings: Settings, portable: bool
+    model: "keras.Model", train: Split, validation: Split, settings: Settings, portable: bool
 ) -> dict[str, list[Any]]:
-    """Train `model` in place; `portable` is the result of `runtime.start`.
+    """Train `model` in place; `portable` is the result of `start`.
 
     Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
     the val_ columns hold None. Raises UserError if training diverges.
     """
     import keras
 
-    from digits import epochs, layers
+    from digits.portable import layers, trainer
 
     unportable = ", ".join(layers.unportable(model)) if portable else ""
     if unportable:
-        warning = f"warning: the bits of {unportable} may be those of this machine alone"
+        warning = f"warning: {unportable} may give different bits on other machines"
         print(warning, file=sys.stderr)
-    trainer = epochs.EpochTrainer(model, train, settings.seed, portable)
-    compile_for_training(trainer, settings)
+    epochs = trainer.EpochTrainer(model, train, settings.seed, portable)
+    compile_for_training(epochs, settings)
     # Left to the first step, creating their variables makes TensorFlow trace it twice.
-    trainer.optimizer.build(trainer.trainable_variables)
-    trainer.compute_metrics(None, trainer.labels[:1], trainer(trainer.images[:1]))
+    epochs.optimizer.build(epochs.trainable_variables)
+    epochs.compute_metrics(None, epochs.labels[:1], epochs(epochs.images[:1]))
     started = time.perf_counter()
 
     def end_epoch(epoch: int, logs: dict[str, float]) -> None:
@@ -115,10 +115,10 @@ def fit(
         values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in logs)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         line = f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)"
-        print(*wrapped([line]), sep="\n", flush=True)
+        print(*wrap([line]), sep="\n", flush=True)
 
-    history = trainer.fit(
-        epochs.orders(len(train.labels), settings.batch_size, settings.seed, settings.epochs),
+    history = epochs.fit(
+        trainer.orders(len(train.labels), settings.batch_size, settings.seed, settings.epochs),
         shuffle=False,
         epochs=settings.epochs,
         steps_per_epoch=1,

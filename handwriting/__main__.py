@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from digits import files, paths
-from digits.errors import UserError
-from digits.stage import run_main
-from digits.text import printable
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import sanitize
 from handwriting import collection, pictures, preprocess, recognize
+from revisions.files import WORKSPACE
 from tools import dataset
-from tools.history import WORKSPACE
 
 PROGRAM = "python -m handwriting"
 STANDARD_INPUT = Path("-")
@@ -98,7 +98,7 @@ def score_folder(arguments: list[str]) -> None:
     recognizer = recognize.start(trained)
     print(f"{options.folder}: {len(labels)} images")
     report = collection.report(recognizer(images), labels, trained.labels)
-    print(*map(printable, report), sep="\n")
+    print(*map(sanitize, report), sep="\n")
 
 
 def write_dataset(arguments: list[str]) -> None:
@@ -135,7 +135,7 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
         yield from found or [argument]
         if found and len(inside) > len(found):
             others = f"files that are no pictures by their names: {len(inside) - len(found)}"
-            print(f"{printable(str(argument))}: {others}", file=sys.stderr)
+            print(f"{sanitize(str(argument))}: {others}", file=sys.stderr)
 
 
 def _read_all(found: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarray | str]]:
@@ -188,14 +188,14 @@ def _print(path: Path, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"file": str(path), **answer}))
     if "error" in answer:
-        print(printable(f"error: {answer['error']}"), file=sys.stderr)
+        print(sanitize(f"error: {answer['error']}"), file=sys.stderr)
     elif not as_json:
         doubt = ", unsure" if answer.pop("unsure") else ""
         said = [
             f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
             for name, read in answer.items()
         ]
-        print(printable(f"{path}: {', '.join(said)}"))
+        print(sanitize(f"{path}: {', '.join(said)}"))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 from PIL import Image
 
-from digits import data, files, metrics, paths
+from digits import data, metrics
 from digits.data import RawData
-from digits.errors import UserError, first_line
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError, first_line
 from handwriting.preprocess import SIDE
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")

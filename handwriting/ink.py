@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
 
 # The longer side, in pixels, of the copy in which the sheet is looked for and its brightness is
 # fitted.

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.errors import UserError
-from digits.stage import run_main
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
 from handwriting import collection, preprocess, recognize
 from handwriting.recognize import Recognizer
 

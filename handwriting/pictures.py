@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageOps
 
-from digits.errors import UserError, first_line
+from digits.plumbing.errors import UserError, first_line
 
 FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"]
 with suppress(ModuleNotFoundError):

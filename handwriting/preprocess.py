@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
 from handwriting import ink
 from handwriting.ink import EIGHT, MIN_PIECE, NO_DIGIT
 from handwriting.pictures import brightness

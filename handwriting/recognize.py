@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits import data, metrics, params, paths, runtime
-from digits.errors import UserError
+from digits import data, metrics
+from digits.plumbing import params, paths
+from digits.plumbing.errors import UserError
+from digits.portable import runtime
 from handwriting.preprocess import SIDE
-from tools import history
+from revisions import files
 
 # The mean of the models' probabilities for one label. Of 1,000 simulated photographs of MNIST's
 # test images (tests/photographs.py, seed 7), 106 had less, and the hidden model read 88.7% of these
@@ -26,13 +28,13 @@ class Trained(NamedTuple):
     labels: tuple[str, ...]
 
 
-def read(rev: str = history.WORKSPACE) -> Trained:
+def read(rev: str = files.WORKSPACE) -> Trained:
     """The models of a branch, tag, commit, experiment or the workspace.
 
     Raises UserError if there is no such revision, or if its models are not those in dvc.lock.
     """
-    revision = history.find(rev)
-    return Trained(history.models(revision), history.dataset(revision).labels)
+    revision = files.find(rev)
+    return Trained(files.read_models(revision), files.label_names(revision))
 
 
 def with_revision(here: Trained, rev: str) -> Trained:
@@ -50,13 +52,14 @@ def start(trained: Trained) -> Recognizer:
     Raises UserError if a model is not for images of 28x28 pixels.
     """
     portable = runtime.start(params.load("runtime", runtime.Settings).portable)
-    from digits import models
+
+    from digits.portable import inference, saving
 
     logits = {}
     for name, content in trained.models.items():
-        model = models.load(content, str(paths.model(name)), SIDE**2, len(trained.labels))
+        model = saving.load(content, str(paths.model(name)), SIDE**2, len(trained.labels))
         # XLA compiles once for each number of images, so they are read one at a time.
-        logits[name] = models.logits(model, portable, 1)
+        logits[name] = inference.logits(model, portable, 1)
 
     def recognize(images: np.ndarray) -> dict[str, np.ndarray]:
         scaled = data.scale(images)

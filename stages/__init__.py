@@ -2,10 +2,10 @@
 
 import time
 
-# Python runs this before it reads any other module of the project: see digits/stage.py. Times of
-# files lag behind the clock by up to 10 ms.
+# Python runs this before it reads any other module of the project: see digits/plumbing/stage.py.
+# Times of files lag behind the clock by up to 10 ms.
 STARTED = time.time_ns() - 10_000_000
 
-from digits.environment import require_packages  # noqa: E402
+from digits.plumbing.environment import require_packages  # noqa: E402
 
 require_packages()

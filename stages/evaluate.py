@@ -6,11 +6,13 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from digits import data, files, formats, metrics, params, paths, runtime
-from digits.data import DataSet, Split
-from digits.errors import UserError
+from digits import data, metrics
+from digits.data import Dataset
 from digits.metrics import Predictions
-from digits.stage import Outputs, run_stage
+from digits.plumbing import files, params, paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import Outputs, run_stage
+from digits.portable import formats, runtime
 
 
 class Settings(params.Group):
@@ -23,24 +25,25 @@ class Settings(params.Group):
 
 
 def predict(
-    name: str, content: bytes, labels: int, splits: Mapping[str, Split], portable: bool
+    name: str, content: bytes, dataset: Dataset, portable: bool
 ) -> tuple[dict[str, Predictions], np.ndarray | None]:
-    """The predictions of the model in `content` for each split, and its weights if it is linear."""
-    from digits import models
+    """Return a model's predictions for each split, and its weights if it is linear."""
+    from digits.portable import inference, saving
 
     path = paths.model(name)
-    model = models.load(content, str(path), splits["test"].images.shape[1], labels)
-    kernel = models.linear_kernel(model)
-    logits = models.logits(model, portable)
-    found = {split: logits(images) for split, (images, _) in splits.items()}
-    if not all(np.isfinite(values).all() for values in found.values()):
-        raise UserError(f"{path}: the model's outputs are not finite; train it again")
-    predicted = {split: metrics.predictions(found[split], splits[split].labels) for split in splits}
-    return predicted, kernel
+    model = saving.load(content, str(path), dataset.num_pixels, dataset.num_labels)
+    compute = inference.logits(model, portable)
+    predicted = {}
+    for split, (images, labels) in dataset.splits.items():
+        logits = compute(images)
+        if not np.isfinite(logits).all():
+            raise UserError(f"{path}: the model's outputs are not finite; train it again")
+        predicted[split] = metrics.predictions(logits, labels)
+    return predicted, inference.linear_kernel(model)
 
 
-def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) -> Outputs:
-    """The metrics of one model, and its predictions for the test images."""
+def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) -> Outputs:
+    """Return the metrics of one model, and its predictions for the test images."""
     test = predicted["test"]
     return {
         paths.metrics(name): formats.json_bytes(
@@ -61,25 +64,25 @@ def tables(name: str, dataset: DataSet, predicted: Mapping[str, Predictions]) ->
 
 
 def pictures(
-    dataset: DataSet,
-    images: np.ndarray,
+    dataset: Dataset,
     test: Mapping[str, Predictions],
     kernels: Mapping[str, np.ndarray | None],
     examples: int,
 ) -> Outputs:
-    """The figures; `images` are those of the test set, float32 (n, pixels)."""
+    """Return the figures of the test images."""
     from digits import figures
 
-    # To Matplotlib, text between two dollar signs is a formula.
+    images = dataset.splits["test"].images
+    # Matplotlib takes text between two dollar signs for a formula.
     labels = tuple(label.replace("$", r"\$") for label in dataset.labels)
     dataset = dataset._replace(labels=labels)
     drawn = {
         "examples": figures.examples(dataset, images, test, examples),
         "reliability": figures.reliability(dataset, test),
     }
-    for name, found in test.items():
-        drawn[f"confusion_{name}"] = figures.confusion(dataset, name, found)
-        drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, found)
+    for name, predictions in test.items():
+        drawn[f"confusion_{name}"] = figures.confusion(dataset, name, predictions)
+        drawn[f"mistakes_{name}"] = figures.mistakes(dataset, name, images, predictions)
         if (kernel := kernels[name]) is not None:
             drawn[f"weights_{name}"] = figures.weights(dataset, name, kernel)
     return {paths.figure(name): content for name, content in drawn.items()}
@@ -88,28 +91,26 @@ def pictures(
 def main() -> Outputs:
     settings = params.load("evaluate", Settings)
     portable = params.load("runtime", runtime.Settings).portable
-    dataset, splits = data.read(("validation", "test"))
-    contents = {name: files.read(paths.model(name)) for name in settings.models}
+    dataset = data.read(("validation", "test"))
+    models = {name: files.read(paths.model(name)) for name in settings.models}
 
     portable = runtime.start(portable)
     predicted: dict[str, dict[str, Predictions]] = {}
     kernels: dict[str, np.ndarray | None] = {}
     outputs: Outputs = {}
-    for name, content in contents.items():
-        predicted[name], kernels[name] = predict(
-            name, content, len(dataset.labels), splits, portable
-        )
+    for name, content in models.items():
+        predicted[name], kernels[name] = predict(name, content, dataset, portable)
         outputs |= tables(name, dataset, predicted[name])
-    test = {name: found["test"] for name, found in predicted.items()}
+    test = {name: by_split["test"] for name, by_split in predicted.items()}
     details = [
-        {"model": name, "split": split, **metrics.summary(found), **metrics.details(found)}
-        for name, found_in in predicted.items()
-        for split, found in found_in.items()
-        if len(found.labels)
+        {"model": name, "split": split, **metrics.summary(part), **metrics.details(part)}
+        for name, by_split in predicted.items()
+        for split, part in by_split.items()
+        if len(part.labels)
     ]
     return (
         outputs
-        | pictures(dataset, splits["test"].images, test, kernels, settings.examples)
+        | pictures(dataset, test, kernels, settings.examples)
         | {
             paths.DETAILS: formats.json_bytes(details),
             paths.COMPARISON: formats.json_bytes(metrics.compare(settings.models[0], test)),

@@ -4,9 +4,11 @@ import sys
 
 from pydantic import Field
 
-from digits import data, formats, params, paths
-from digits.errors import UserError
-from digits.stage import Outputs, run_stage
+from digits import data
+from digits.plumbing import params, paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import Outputs, run_stage
+from digits.portable import formats
 
 
 class Settings(params.Group):
@@ -23,8 +25,8 @@ class Settings(params.Group):
 def main() -> Outputs:
     settings = params.load("prepare", Settings)
     raw = data.read_raw(settings.dataset)
-    for doubt in data.doubts(raw):
-        print(f"warning: {paths.raw(settings.dataset)}: {doubt}", file=sys.stderr)
+    for warning in data.data_warnings(raw):
+        print(f"warning: {paths.raw(settings.dataset)}: {warning}", file=sys.stderr)
 
     n = len(raw.x_train)
     if settings.validation_size >= n:
@@ -32,7 +34,7 @@ def main() -> Outputs:
             f"{paths.PARAMS}: prepare.validation_size is {settings.validation_size}, but "
             f"{paths.raw(settings.dataset)} has {n} training images; at least one must remain"
         )
-    train, validation = data.hold_out(n, settings.validation_size, settings.seed)
+    train, validation = data.split_indices(n, settings.validation_size, settings.seed)
     counts = f"{len(train)} images to train on, {len(validation)} to validate"
     print(f"{settings.dataset}: {counts}, {len(raw.x_test)} to test")
     outputs = {
@@ -43,8 +45,8 @@ def main() -> Outputs:
             ("test", raw.x_test, raw.y_test),
         )
     }
-    described = {"name": settings.dataset, "labels": raw.names}
-    return outputs | {paths.DATASET: formats.json_bytes(described)}
+    description = {"name": settings.dataset, "labels": raw.names}
+    return outputs | {paths.DATASET: formats.json_bytes(description)}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from digits import params, training
-from digits.stage import Outputs, run_stage
+from digits import data, training
+from digits.plumbing import params
+from digits.plumbing.stage import Outputs, run_stage
 
 if TYPE_CHECKING:
     import keras
@@ -15,13 +16,13 @@ class Settings(training.Settings):
     units: int = params.integer(1, 10_000)
 
 
-def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
-    """A hidden layer of ReLU units: images float32 (n, pixels) -> softmax float32 (n, labels)."""
+def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, num_pixels) to probabilities float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((pixels,), name="pixels"),
+            keras.Input((num_pixels,), name="pixels"),
             keras.layers.Dense(
                 settings.units,
                 activation="relu",
@@ -29,7 +30,7 @@ def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
                 name="hidden",
             ),
             keras.layers.Dense(
-                labels,
+                num_labels,
                 activation="softmax",
                 kernel_initializer=training.initial_weights(settings.seed, layer=2),
                 name="digits",
@@ -40,7 +41,11 @@ def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
 
 
 def main() -> Outputs:
-    return training.train("hidden", Settings, build)
+    settings = params.load("train_hidden", Settings)
+    dataset = data.read(("train", "validation"))
+    portable = training.start(settings)
+    model = build(dataset.num_pixels, dataset.num_labels, settings)
+    return training.train("hidden", model, dataset, settings, portable)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from digits import training
-from digits.stage import Outputs, run_stage
+from digits import data, training
+from digits.plumbing import params
+from digits.plumbing.stage import Outputs, run_stage
 
 if TYPE_CHECKING:
     import keras
@@ -13,15 +14,15 @@ class Settings(training.Settings):
     """The group train_linear in params.yaml."""
 
 
-def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
-    """One dense layer: images float32 (n, pixels) -> sigmoid float32 (n, labels)."""
+def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, num_pixels) to sigmoids float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((pixels,), name="pixels"),
+            keras.Input((num_pixels,), name="pixels"),
             keras.layers.Dense(
-                labels,
+                num_labels,
                 activation="sigmoid",
                 kernel_initializer=training.initial_weights(settings.seed, layer=1),
                 name="digits",
@@ -32,7 +33,11 @@ def build(pixels: int, labels: int, settings: Settings) -> "keras.Sequential":
 
 
 def main() -> Outputs:
-    return training.train("linear", Settings, build)
+    settings = params.load("train_linear", Settings)
+    dataset = data.read(("train", "validation"))
+    portable = training.start(settings)
+    model = build(dataset.num_pixels, dataset.num_labels, settings)
+    return training.train("linear", model, dataset, settings, portable)
 
 
 if __name__ == "__main__":

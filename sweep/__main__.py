@@ -8,11 +8,11 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from digits.errors import UserError, first_line
-from digits.stage import run_main
-from digits.text import redact
+from digits.plumbing.errors import UserError, first_line
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import redact
+from revisions import leaderboard
 from sweep import grid, repository
-from tools import leaderboard
 
 try:
     import cloudpickle
@@ -45,7 +45,7 @@ def main() -> None:
     url, commit, folder = repository.pushed(arguments.git_remote)
     finished = repository.finished(arguments.git_remote, commit)
     todo = {name: overrides for name, overrides in wanted.items() if name not in finished}
-    print(f"{len(wanted)} experiments, {len(wanted) - len(todo)} of them done already", flush=True)
+    print(f"{len(wanted) - len(todo)} of {len(wanted)} experiments already done", flush=True)
     failed = 0
     if todo:
         with (
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def connect(scheduler: str | None, workers: int) -> Client:
-    """A client of the cluster at `scheduler`, or of one within this process."""
+    """Return a client of the cluster at `scheduler`, or of one within this process."""
     # Workers need no copy of this package.
     cloudpickle.register_pickle_by_value(worker)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)

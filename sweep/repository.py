@@ -1,16 +1,16 @@
-"""The repository and the commit that workers clone, and checks that they can."""
+"""Find the repository and the commit that workers clone, and check that they can."""
 
 import subprocess
 from pathlib import Path
 
-from digits.errors import UserError
-from digits.text import redact
+from digits.plumbing.errors import UserError
+from digits.plumbing.terminal import redact
 
 
 def pushed(remote: str) -> tuple[str, str, str]:
-    """The URL of a Git remote, HEAD, and the project's folder in the repository.
+    """Return the URL of a Git remote, HEAD, and the project's folder in the repository.
 
-    Raises UserError if the workspace has changes, or commits that the remote has not.
+    Raises UserError if the workspace has changes, or commits that the remote lacks.
     """
     if run("git", "status", "--porcelain"):
         raise UserError("uncommitted changes (see git status): workers see only what is committed")
@@ -25,14 +25,14 @@ def pushed(remote: str) -> tuple[str, str, str]:
 
 
 def finished(remote: str, commit: str) -> set[str]:
-    """The names of the experiments on `commit` that are on the Git remote."""
-    # Where DVC keeps them.
+    """Return the names of the experiments on `commit` that are on the Git remote."""
+    # DVC keeps experiments there.
     references = run("git", "ls-remote", remote, f"refs/exps/{commit[:2]}/{commit[2:]}/*")
     return {line.rpartition("/")[2] for line in references.splitlines()}
 
 
 def run(*command: str) -> str:
-    """The output of a command. Raises UserError with its messages if it fails."""
+    """Return the output of a command. Raises UserError with its messages if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command[:2])}: {redact(done.stderr.strip())}")

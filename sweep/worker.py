@@ -1,4 +1,4 @@
-"""The work of a worker. It is sent there by value, so it uses nothing else of this project."""
+"""The task that a worker runs. Sent there by value, so it imports nothing from this project."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def experiment(
     python = (sys.executable, "-m")
     settings = [f"--set-param={override}" for override in overrides]
     for command in (
-        # The sweep before may have had another repository.
+        # The previous sweep may have had a different repository.
         ("git", "remote", "set-url", "origin", url),
         ("git", "fetch", "--quiet", "origin"),
         ("git", "checkout", "--quiet", "--force", "--detach", commit),
@@ -35,7 +35,7 @@ def experiment(
 
 
 def run(command: tuple[str, ...], folder: Path, stop: Event) -> None:
-    """Run a command. It ends once `stop` is set, with all that it has started.
+    """Run a command; when `stop` is set, terminate its process group.
 
     Raises RuntimeError with the last lines that it printed unless it exits with status 0.
     """

@@ -17,7 +17,7 @@ import yaml
 from playwright.sync_api import Browser, expect, sync_playwright
 from ruamel.yaml import YAML
 
-from digits import runtime
+from digits.portable import runtime
 
 # TensorFlow is imported after its settings are made.
 runtime.start(portable=True)
@@ -95,7 +95,7 @@ class Workspace:
 
     def run_stages(self, *before: str, env: dict[str, str]) -> None:
         """Run all stages in one process, so that TensorFlow is imported once."""
-        code = f"from stages import {', '.join(STAGES)}\nfrom digits import files\n"
+        code = f"from stages import {', '.join(STAGES)}\nfrom digits.plumbing import files\n"
         code += "".join(f"files.write_all({name}.main())\n" for name in STAGES)
         self.run(*before, sys.executable, "-c", code, env=env)
 

@@ -1,5 +1,5 @@
 """The tools that the Makefile runs besides the pipeline."""
 
-from digits.environment import require_packages
+from digits.plumbing.environment import require_packages
 
 require_packages()

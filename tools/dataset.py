@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 
-from digits import data, files, paths, runtime
-from digits.errors import UserError, first_line
-from digits.stage import run_main
-from tools.history import git
+from digits import data
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError, first_line
+from digits.plumbing.stage import run_main
+from digits.portable import runtime
+from revisions.files import git
 
-# The names of the labels of each data set that can be downloaded. The clothes are those of Xiao,
+# The label names of each data set that can be downloaded. The clothes are those of Xiao,
 # Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning
 # algorithms", table 2.
 NAMES = {
@@ -32,13 +34,13 @@ def main() -> None:
         raise UserError(f"NAME is {name!r}; only {' and '.join(NAMES)} can be downloaded{hint}")
     files.write(path, content(download(name)))
     if git("ls-files", str(path)):
-        print(f"{path} is written; Git tracks it.")
+        print(f"Wrote {path} (tracked by Git).")
         return
     add = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
     if subprocess.run(add, check=False).returncode:
-        raise UserError(f"{path} is written, but dvc add failed")
+        raise UserError(f"wrote {path}, but dvc add failed")
     print(
-        f"{path} is written, and DVC tracks it. Commit that, then train on it:\n"
+        f"Wrote {path} (tracked by DVC). Commit that, then train on it:\n"
         f"  git add {path}.dvc {path.parent}/.gitignore\n"
         f'  git commit -m "Add {name}"\n'
         f"  dvc exp run -S prepare.dataset={name}"
@@ -46,7 +48,7 @@ def main() -> None:
 
 
 def download(name: str) -> data.RawData:
-    """A data set, through `keras.datasets`. Raises UserError if that fails."""
+    """Download a data set through `keras.datasets`. Raises UserError if that fails."""
     runtime.start(portable=False)
     import keras
 
@@ -59,7 +61,7 @@ def download(name: str) -> data.RawData:
 
 
 def content(raw: data.RawData) -> bytes:
-    """The data set as an .npz file, with `names` only if they are not "0", "1", and so on."""
+    """Return the data set as an .npz file, with `names` only if they are not "0", "1", ..."""
     arrays = raw._asdict()
     if raw.names == tuple(map(str, range(int(raw.y_train.max()) + 1))):
         del arrays["names"]

@@ -1,4 +1,4 @@
-"""`make doctor`: a line for each need of the pipeline. Exits with 1 if there is a PROBLEM."""
+"""`make doctor`: check the pipeline's requirements, a line each; exit with 1 on a PROBLEM."""
 
 import importlib.metadata
 import io
@@ -11,67 +11,67 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from digits import data, params, paths, runtime
-from digits.errors import UserError, first_line
-from digits.stage import run_main
-from digits.text import printable, redact, wrapped
+from digits import data
+from digits.plumbing import params, paths
+from digits.plumbing.errors import UserError, first_line
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import redact, sanitize, wrap
+from digits.portable import runtime
+from revisions.files import git, refuse_conflicts
 from stages import prepare
-from tools import settings
-from tools.history import git, refuse_conflicts
+from tools import check_params
 
 LOCK = Path("requirements.lock")
 ACTIVATE = Path(".venv/bin/activate")
 
 
-class HarmlessError(Exception):
-    """Something that differs, although the pipeline works."""
+class Note(str):
+    """A difference that does not stop the pipeline."""
 
 
 def main() -> None:
     failed = False
     for name, check in CHECKS.items():
-        verdict = "ok"
         try:
             text = check()
-        except HarmlessError as error:
-            verdict, text = "note", str(error)
+            verdict = "note" if isinstance(text, Note) else "ok"
         except Exception as error:
             verdict, text = "PROBLEM", str(error) or repr(error)
             failed = True
         lines = [f"{verdict:8}{name:9} {line.strip()}" for line in text.splitlines() if line]
-        print(*map(printable, wrapped(lines)), sep="\n")
+        print(*map(sanitize, wrap(lines)), sep="\n")
     sys.exit(failed)
 
 
 def _python() -> str:
     here = f"{platform.python_version()}, {platform.system()} on {platform.machine()}"
     if reason := runtime.unsupported_reason():
-        raise HarmlessError(f"{here}; {reason}, so the last digits of results differ")
+        return Note(f"{here}; {reason}, so results differ in the last digits")
     return here
 
 
 def _packages() -> str:
     locked = dict(re.findall(r"^([^\s#=]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
-    other = []
+    different = []
     for package in importlib.metadata.distributions():
         expected = locked.get(re.sub("[-_.]+", "-", package.name).lower(), package.version)
         if package.version != expected:
-            other.append(f"{package.name} {package.version} instead of {expected}")
-    if other:
-        remedy = "the bits may differ; rm -f .venv/.setup && make setup"
-        raise HarmlessError(f"{', '.join(other)}; {remedy}")
+            different.append(f"{package.name} {package.version} instead of {expected}")
+    if different:
+        problem = "results may not be identical bit for bit; rm -f .venv/.setup && make setup"
+        return Note(f"{', '.join(different)}; {problem}")
     return f"as in {LOCK}"
 
 
 def _shell() -> str:
     """Whether `dvc`, typed in the user's shell, finds this Python."""
     if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
-        raise HarmlessError(f"the folder was moved, so {ACTIVATE} fails: make clean && make")
+        return Note(f"the folder was moved, so {ACTIVATE} fails: make clean && make")
     python = shutil.which("python")
     if not python or not Path(python).parent.samefile(Path(sys.executable).parent):
-        raise HarmlessError(f"python is {python}; before dvc, type: source {ACTIVATE}")
+        return Note(f"python is {python}; before dvc, type: source {ACTIVATE}")
     if not str(Path.cwd()).isascii():
-        raise HarmlessError(f"{Path.cwd()} is not ASCII: dvc exp run --temp and dvc queue fail")
+        return Note(f"{Path.cwd()} is not ASCII: dvc exp run --temp and dvc queue fail")
     return f"python is {python}"
 
 
@@ -81,17 +81,17 @@ def _git() -> str:
     content = git("hash-object", "params.yaml").strip()
     if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):
         remedy = "touch params.yaml && git restore params.yaml"
-        raise UserError(f"params.yaml has changed, and Git has not noticed: {remedy}")
+        raise UserError(f"git status misses a change in params.yaml: {remedy}")
     try:
         git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
     except UserError:
         remedy = 'git config --global user.name "Your Name"; the same for user.email'
-        raise HarmlessError(f"commits and experiments need your name and email: {remedy}") from None
-    return "trusts this clone, and knows who commits"
+        return Note(f"commits and experiments need your name and email: {remedy}")
+    return "clone trusted; user.name and user.email set"
 
 
 def _params() -> str:
-    settings.check(params.read())
+    check_params.check(params.read())
     return str(paths.PARAMS)
 
 
@@ -103,8 +103,8 @@ def _data() -> str:
         here = ", ".join(sorted(file.stem for file in paths.RAW.glob("*.npz")))
         hint = "dvc pull" if Path(f"{path}.dvc").exists() else f"data/raw has {here}"
         raise UserError(f"{error}; {hint}") from None
-    if doubts := "; ".join(data.doubts(raw)):
-        raise HarmlessError(f"{path}: {doubts}")
+    if warnings := "; ".join(data.data_warnings(raw)):
+        return Note(f"{path}: {warnings}")
     return f"{path}: {len(raw.x_train):,} training images"
 
 
@@ -140,9 +140,9 @@ def _remote() -> str:
             fs.put_file(io.BytesIO(b"doctor"), probe, size=6)
             fs.remove(probe)
     except Exception as error:
-        # Each file system and server raises other kinds.
+        # Each file system and server raises different errors.
         text = redact(" ".join(str(error).split())) or f"cannot be written ({type(error).__name__})"
-        raise HarmlessError(f"{text}; docs/sharing.md; dvc repro works without it") from None
+        return Note(f"{text}; docs/sharing.md; dvc repro works without it")
     return f"{remote.name} can be read and written"
 
 

@@ -1,4 +1,4 @@
-"""`make pictures` runs the notebook and saves it with its outputs."""
+"""Run the notebook and save it with its outputs, for `make pictures`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ NOTEBOOK = Path("notebooks/digits.ipynb")
 
 def main() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    # Outputs without times: the same results, the same file.
+    # Without times, the same results give the same file.
     nbclient.execute(notebook, cwd=str(NOTEBOOK.parent), record_timing=False, coalesce_streams=True)
     nbformat.write(notebook, NOTEBOOK)
 

@@ -5,9 +5,9 @@
 
 from dvc.repo import Repo
 
-from digits.errors import UserError
-from digits.stage import run_main
-from digits.text import redact
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import redact
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
             used = repo.used_objs(used_run_cache=runs)
             pushed, failed = repo.cloud.push(used[None])
     except Exception as error:
-        # Each kind of remote raises others. For an invalid dvc.yaml, only the cause has the reason.
+        # Each kind of remote raises different errors. Only the cause explains an invalid dvc.yaml.
         raise UserError(redact(" ".join(str(error.__cause__ or error).split()))) from None
     if failed:
         raise UserError(f"{len(failed)} files were not pushed; to continue: make push")

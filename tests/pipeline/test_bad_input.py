@@ -35,7 +35,7 @@ def test_bad_input(small: Workspace, tmp_path: Path) -> None:
         f"is 1500, but {RAW} has 1500 training images; at least one must remain"
     )
     file("params.yaml").unlink()
-    assert refused("evaluate", "params.yaml") == "no such file; run from the top of the project"
+    assert refused("evaluate", "params.yaml") == "no such file; run it in the project root"
     arrays = dict(np.load(file(RAW)))
     np.savez(small.path / RAW, **arrays | {"x_test": arrays["x_test"] / 255})
     assert refused("prepare", RAW).endswith("not uint8 (n, side, side); multiply by 255 first")

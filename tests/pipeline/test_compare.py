@@ -11,19 +11,19 @@ import pytest
 import scipy.stats
 import yaml
 
-from digits import paths
-from digits.errors import UserError
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
+from revisions.compare import parse_predictions
 from tests.conftest import MODELS, WIDE, Workspace
-from tools.compare import parse_predictions
 
 HIDDEN = paths.predictions("hidden")
 HEADER = "index,label,prediction,confidence"
-STALE = "is not the one in dvc.lock: dvc checkout, dvc pull or dvc repro"
+STALE = "does not match dvc.lock; run dvc checkout, dvc pull or dvc repro"
 
 
 def compare(workspace: Workspace, rev: str, rev2: str = "workspace", status: int = 0) -> str:
     """The output of `make compare`, or its error."""
-    done = workspace.run_module("tools.compare", env={"REV": rev, "REV2": rev2}, status=status)
+    done = workspace.run_module("revisions.compare", env={"REV": rev, "REV2": rev2}, status=status)
     return done.stdout + done.stderr
 
 
@@ -64,7 +64,9 @@ def test_the_better_one_is_named_in_words(small: Workspace) -> None:
 def test_nothing_differs_and_tensorflow_is_not_imported(small: Workspace) -> None:
     # An annotated tag is an object of its own.
     small.run("git", "tag", "--message", "As it is", "same")
-    script = "import sys; from tools import compare; compare.main(); print('keras' in sys.modules)"
+    script = (
+        "import sys; from revisions import compare as c; c.main(); print('keras' in sys.modules)"
+    )
     said = small.run("python", "-c", script, env={"REV": "same"}).stdout
     assert "changed: nothing\n" in said
     assert said.count("identical predictions\n") == len(MODELS)
@@ -79,9 +81,9 @@ def test_the_commands_run_the_missing_seeds(small: Workspace) -> None:
         "dvc queue start",
     ]
     small.run("bash", "-c", commands[0])
-    board = small.run_module("tools.leaderboard").stdout
+    board = small.run_module("revisions.leaderboard").stdout
     assert board.splitlines()[-1] == "DVC's queue: 2 waiting, 0 running"
-    append_comment(small.path / "digits/layers.py")
+    append_comment(small.path / "digits/portable/layers.py")
     commit = small.run("git", "rev-parse", "wide").stdout[:7]
     there = f"git switch --detach {commit} && {commands[1]} && git switch -"
     assert there in compare(small, "wide")
@@ -112,7 +114,7 @@ def test_settings_are_compared_over_seeds(small: Workspace) -> None:
     assert f"(95% interval {100 * low:+.2f} to {100 * high:+.2f}); Welch's t-test: p = " in text
     assert f" p = {expected.pvalue:.2g} verdict, over seeds: main~8 is better than wide: " in text
     assert "dvc exp run" not in text
-    board = small.run_module("tools.leaderboard").stdout
+    board = small.run_module("revisions.leaderboard").stdout
     assert board.startswith("Validation accuracy, dataset small, md5 ")
     assert re.search(rf"\nhidden .* 32 .* 5  best (.*\n)+hidden .* {WIDE} .* 5  worse ", board)
 
@@ -140,7 +142,7 @@ def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(small: Works
 def test_no_statement_on_stale_files(small: Workspace) -> None:
     # DVC's files are still those of main.
     small.run("git", "switch", "--quiet", "wide")
-    for name in ("tools.compare", "tools.report"):
+    for name in ("revisions.compare", "revisions.report"):
         done = small.run_module(name, env={"REV": "main"}, status=1)
         assert re.fullmatch(rf"error: metrics/\S*hidden\S* {STALE}\n", done.stderr)
     small.dvc("checkout", "--quiet")
@@ -152,9 +154,9 @@ def test_changes_after_the_run_are_named(small: Workspace) -> None:
     append_comment(small.path / "stages/train_linear.py")
     changed = "train_hidden.units, stages/train_linear.py"
     assert f", changed since its run: {changed}\n" in compare(small, "wide")
-    result = small.run_module("tools.result").stdout
-    assert f"changed since this run: {changed}; to run it: dvc repro\n" in result
-    small.run_module("tools.report", env={"REV": "wide"})
+    result = small.run_module("revisions.result").stdout
+    assert f"changed since this run: {changed}; run dvc repro\n" in result
+    small.run_module("revisions.report", env={"REV": "wide"})
     page = (small.path / "report/index.html").read_text()
     assert f"<li>workspace: changed since its run: {changed}</li>" in page
     # As `dvc repro train_hidden` alone would leave it.
@@ -172,9 +174,9 @@ def test_the_project_in_a_folder_of_a_repository(small: Workspace) -> None:
     Workspace(top).commit()
     small.set_params(**{"train_hidden.units": 8})
     assert "changed since its run: train_hidden.units\n" in compare(small, "HEAD")
-    assert "error: main~1: has no dvc.lock: " in compare(small, "main~1", status=1)
-    small.run_module("tools.report", env={"REV": "HEAD"})
-    assert re.search(r"hidden .*32 ", small.run_module("tools.leaderboard").stdout)
+    assert "error: main~1 has no dvc.lock: " in compare(small, "main~1", status=1)
+    small.run_module("revisions.report", env={"REV": "HEAD"})
+    assert re.search(r"hidden .*32 ", small.run_module("revisions.leaderboard").stdout)
 
 
 def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
@@ -192,7 +194,7 @@ def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
     files["data/prepared/test.npz"]["md5"] = "f" * 32
     write_lock(small, stages)
     said = compare(small, "wide", status=1)
-    assert said.startswith("error: wide and workspace have other test images, or prepare them in")
+    assert said.startswith("error: wide and workspace use different test images, or prepare")
     assert "error: REV and REV2 must name revisions: " in compare(small, "", status=1)
 
 
@@ -207,7 +209,7 @@ def test_invalid_predictions_are_refused(row: str, key: str) -> None:
 
 def test_the_result(small: Workspace) -> None:
     def result(status: int = 0) -> list[str]:
-        done = small.run_module("tools.result", status=status)
+        done = small.run_module("revisions.result", status=status)
         return (done.stdout + done.stderr).splitlines()
 
     lines = result()

@@ -43,7 +43,7 @@ def test_a_clone_that_lacks_its_data_set(small: Workspace, tmp_path: Path) -> No
     said = doctor(clone, problems="data")
     assert said["data"].endswith("data/raw/small.npz: no such file; dvc pull")
     assert said["packages"].startswith("note numpy ")
-    assert "instead of 0.1; the bits may differ" in said["packages"]
+    assert "instead of 0.1; results may not be identical" in said["packages"]
     assert "does not exist yet; make push creates it" in said["remote"]
     clone.set_params(**{"prepare.dataset": "own"})
     assert doctor(clone, problems="data")["data"].endswith("; data/raw has mnist")
@@ -82,10 +82,10 @@ def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspac
     small.run("git", "merge", "wide", status=1)
     conflict = "merge conflict in dvc.lock: see docs/troubleshooting.md"
     assert doctor(small, problems="Git pipeline")["Git"] == f"PROBLEM {conflict}"
-    for name in ("tools.compare", "tools.report", "tools.result"):
+    for name in ("revisions.compare", "revisions.report", "revisions.result"):
         done = small.run_module(name, env={"REV": "wide"}, status=1)
         assert done.stderr == f"error: {conflict}\n"
-    assert "wide" in small.run_module("tools.leaderboard").stdout
+    assert "wide" in small.run_module("revisions.leaderboard").stdout
     small.run("git", "checkout", "--ours", "dvc.lock", "metrics")
     assert small.repro() == ["evaluate"]
     small.commit()

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import data, files
-from digits.stage import run_main
+from digits import data
+from digits.plumbing.files import write
+from digits.plumbing.stage import run_main
 from handwriting import preprocess
 from handwriting.__main__ import _answer, main
+from revisions import files
 from tests.conftest import MODELS, Done, Workspace
 from tests.photographs import SEVEN, drawn, file_bytes
-from tools import history
 
 Command = Callable[..., Done]
 # Pictures of docs/handwriting.md.
@@ -34,7 +35,7 @@ def handwriting(
     def run(*arguments: str, stdin: bytes = b"") -> Done:
         monkeypatch.chdir(small.path)
         # They last as long as a command.
-        for cached in (history.lock, history.read, history._tree):
+        for cached in (files.lock, files.read, files._tree):
             cached.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "argv", ["handwriting", *arguments])
@@ -50,8 +51,8 @@ def handwriting(
 
 
 def test_a_folder_with_json_save_and_keep(small: Workspace, handwriting: Command) -> None:
-    files.write(small.path / PICTURES / "more/SEVEN.WEBP", file_bytes(drawn(SEVEN), "WEBP"))
-    files.write(small.path / PICTURES / "more/notes.txt", b"not a picture")
+    write(small.path / PICTURES / "more/SEVEN.WEBP", file_bytes(drawn(SEVEN), "WEBP"))
+    write(small.path / PICTURES / "more/notes.txt", b"not a picture")
     long = "7" * 300
     options = ("--json", "--save", "seen", "--label", "7", "--keep", "own")
     done = handwriting(long, PICTURES, "no.png", *options)
@@ -84,7 +85,7 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
     small.run("git", "branch", "before")
     shutil.copy(small.path / "models/linear.keras", small.path / "models/hidden.keras")
     wrong = handwriting("7.png").stderr
-    assert wrong.startswith("error: models/hidden.keras is not the one in dvc.lock")
+    assert wrong.startswith("error: models/hidden.keras does not match dvc.lock")
     shutil.rmtree(small.path / "models")
     row = (small.path / PICTURES / "2026.jpg").read_bytes()
     done = handwriting("-", "-", "--digits", "--rev", "before", stdin=row)
@@ -120,7 +121,7 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
 )
 def test_bad_input(small: Workspace, handwriting: Command, command: str, error: str) -> None:
     (small.path / "empty").mkdir()
-    files.write(small.path / "damaged/1/0.png", b"")
+    write(small.path / "damaged/1/0.png", b"")
     # As in a fresh clone.
     (small.path / "data/raw/small.npz").unlink()
     done = handwriting(*command.split())

@@ -37,8 +37,8 @@ def test_an_argument_reaches_a_tool_as_it_was_typed_and_never_a_shell(small: Wor
 )
 def test_a_folder_that_cannot_work(folder: str, said: str, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / folder)
-    (workspace.path / "tools").mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", "tools/charts.py"):
+    (workspace.path / "revisions").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "revisions/charts.py"):
         shutil.copy(ROOT / name, workspace.path / name)
     assert said in workspace.run("make", status=2).stderr
 

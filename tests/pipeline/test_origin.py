@@ -28,7 +28,7 @@ def run_while(workspace: Workspace, edit: str, status: int) -> str:
         (f"{EDIT}text.replace('size: 300', 'size: 7'))", "params.yaml: prepare"),
         ("Path('data/raw/small.npz').write_bytes(b'')", "data/raw/small.npz"),
         (TOUCH, "digits/data.py"),
-        ("Path('digits/errors.py').unlink()", "digits/errors.py"),
+        ("Path('digits/plumbing/errors.py').unlink()", "digits/plumbing/errors.py"),
     ],
 )
 def test_a_stage_with_changed_inputs_writes_nothing(
@@ -51,16 +51,16 @@ def test_the_lines_that_dvc_yaml_lacks_are_named(small: Workspace) -> None:
     for lacking in ("- data/raw/$", "- prepare\n", "- data/prepared/test.npz"):
         lines.remove(next(line for line in lines if lacking in line))
     pipeline.write_text("".join(lines))
-    (small.path / "digits/extra.py").touch()
+    (small.path / "digits/extra.py").write_text("used = True\n")
     script = small.path / "stages/prepare.py"
     script.write_text(script.read_text().replace("import sys", "import sys\nimport digits.extra"))
-    package = small.path / "digits/formats/__init__.py"
+    package = small.path / "digits/portable/formats/__init__.py"
     package.parent.mkdir()
-    package.write_text((small.path / "digits/formats.py").read_text())
+    package.write_text((small.path / "digits/portable/formats.py").read_text())
     before = small.written()
     assert small.stage("prepare", status=1).stderr == (
         "error: dvc.yaml, stage prepare: add `- data/raw/small.npz` to deps; "
-        "add `- digits/extra.py` to deps; add `- digits/formats/__init__.py` to deps; "
+        "add `- digits/extra.py` to deps; add `- digits/portable/formats/__init__.py` to deps; "
         "add `- prepare` to params; add `- data/prepared/test.npz` to outs or metrics or plots; "
         "nothing was written\n"
     )

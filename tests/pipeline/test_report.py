@@ -36,7 +36,7 @@ def browse(browser: Browser) -> Browse:
 
 
 def make_report(workspace: Workspace, revision: str) -> Path:
-    workspace.run_module("tools.report", env={"REV": revision})
+    workspace.run_module("revisions.report", env={"REV": revision})
     return workspace.path / "report/index.html"
 
 
@@ -48,7 +48,7 @@ def test_two_branches(small: Workspace, browse: Browse) -> None:
     assert page.inner_text("h1") == f"{BRANCH} and workspace"
 
     # As in `make compare`.
-    said = small.run_module("tools.compare", env={"REV": BRANCH}).stdout
+    said = small.run_module("revisions.compare", env={"REV": BRANCH}).stdout
     verdict = page.inner_text(".verdict")
     assert verdict.split() == said.split("\n\n", 1)[1].split()
     words = " ".join(page.inner_text("body").split())
@@ -99,7 +99,7 @@ def test_without_the_files_of_dvc(small: Workspace, browse: Browse, tmp_path: Pa
 
 def test_dvc_plots_diff_of_a_single_epoch(small: Workspace, browse: Browse) -> None:
     # As `make setup` does.
-    small.run_module("tools.charts")
+    small.run_module("revisions.charts")
     values = {name: (1 + number) / 16 for number, name in enumerate(MODELS)}
     for name, value in values.items():
         (small.path / f"metrics/history/{name}.csv").write_text(

@@ -12,8 +12,9 @@ import pytest
 from dvc.repo import Repo
 from keras import layers
 
-from digits import data, files, paths, stage, training
-from digits.errors import UserError
+from digits import data
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError
 from stages import evaluate, prepare, train_hidden, train_linear
 from tests.conftest import MODELS, STAGES, Workspace
 
@@ -54,8 +55,7 @@ def test_reruns(inside: Workspace) -> None:
     assert reruns(**{"train_linear.learning_rate": 0.01}) == {"train_linear"}
     assert reruns(**{"evaluate.examples": 8}) == {"evaluate"}
     assert reruns(**{"runtime.portable": False}) == {*STAGES} - {"prepare"}
-    for name in ("README.md", *stage.PLUMBING):
-        file = Path(name)
+    for file in (Path("README.md"), *Path("digits/plumbing").glob("*.py")):
         file.write_text(file.read_text().replace('."""', ', in other words."""', 1) + "\n")
     assert reruns() == set()
     Path("digits/figures.py").write_text("")
@@ -64,7 +64,7 @@ def test_reruns(inside: Workspace) -> None:
 
 def test_prepared_data(small_pipeline: Workspace) -> None:
     raw = np.load(small_pipeline.path / paths.raw("small"))
-    kept, held_out = data.hold_out(1500, 300, seed=1)
+    kept, held_out = data.split_indices(1500, 300, seed=1)
     for split, part, chosen in (
         ("train", "train", kept),
         ("validation", "train", held_out),
@@ -117,13 +117,19 @@ def test_no_validation_images_and_one_model(inside: Workspace) -> None:
     inside.dvc("plots", "show")
 
 
-def test_other_layers_and_labels(inside: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_layers_and_labels(
+    inside: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
 
-    def build(pixels: int, labels: int, settings: train_hidden.Settings) -> keras.Sequential:
-        picture = [keras.Input((pixels,)), layers.Reshape((28, 28, 1))]
+    def build(num_pixels: int, num_labels: int, _: train_hidden.Settings) -> keras.Sequential:
+        picture = [keras.Input((num_pixels,)), layers.Reshape((28, 28, 1))]
         convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()]
-        dense = [layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(labels, "softmax")]
+        dense = [
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(num_labels, "softmax"),
+        ]
         return keras.Sequential([*picture, *convolution, layers.Flatten(), *dense])
 
     inside.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
@@ -131,13 +137,15 @@ def test_other_layers_and_labels(inside: Workspace, capsys: pytest.CaptureFixtur
     raw |= {"y_test": raw["y_test"] + np.uint8(6), "x_train": raw["x_train"] // 20}
     np.savez(paths.raw("small"), names=np.array(names), **raw)
     files.write_all(prepare.main())
-    doubt = "data/raw/small.npz: the largest value in x_train is 12; pixels go from 0 to 255"
-    assert capsys.readouterr().err == f"warning: {doubt}\n"
-    first, again = (training.train("hidden", train_hidden.Settings, build) for _ in range(2))
+    warning = "data/raw/small.npz: the largest value in x_train is 12; pixels go from 0 to 255"
+    assert capsys.readouterr().err == f"warning: {warning}\n"
+    monkeypatch.setattr(train_hidden, "build", build)
+    first, again = (train_hidden.main() for _ in range(2))
     assert first == again
+    monkeypatch.setattr(train_hidden, "build", lambda *_: None)
     with pytest.raises(UserError, match=r"^stages/train_hidden\.py: the model maps None to None"):
-        training.train("hidden", train_hidden.Settings, lambda *_: None)
-    warning = "warning: the bits of BatchNormalization may be those of this machine alone\n"
+        train_hidden.main()
+    warning = "warning: BatchNormalization may give different bits on other machines\n"
     assert capsys.readouterr().err == 2 * warning
     files.write_all(first | train_linear.main())
     files.write_all(evaluate.main())

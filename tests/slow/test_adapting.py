@@ -49,5 +49,5 @@ def test_the_block_applies_and_the_pipeline_runs(small: Workspace, section: str)
     ran, path, text = EXPECTED[section]
     assert small.repro() == ran
     assert text in (small.path / path).read_text("latin-1")
-    done = small.run_module("tools.compare", env={"REV": "HEAD"}, status=None)
+    done = small.run_module("revisions.compare", env={"REV": "HEAD"}, status=None)
     assert "test images" in done.stdout + done.stderr

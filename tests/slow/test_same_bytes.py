@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from digits import runtime
+from digits.portable import runtime
 from tests.conftest import Checkout, Workspace
 
 QEMU = shutil.which("qemu-x86_64")

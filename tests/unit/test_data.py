@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits import data, files, formats, paths
-from digits.errors import UserError
+from digits import data
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError
+from digits.portable import formats
 
 TINY = {
     "x_train": np.full((4, 6, 6), 200, np.uint8),
@@ -47,8 +49,8 @@ def test_a_raw_data_set_and_the_names_of_its_labels() -> None:
         ({"y_test": TINY["y_test"][1:]}, "y_test is uint8 (1,), not uint8 (2,)"),
         ({"y_test": TINY["y_test"] + np.uint8(1)}, "y_test has the label 4; labels are 0 to 3"),
         ({"names": np.array([*"abc"])}, "y_train has the label 3; labels are 0 to 2"),
-        ({"names": np.array([*"abcc"])}, "names is <U1 (4,); must be different printable texts"),
-        ({"names": np.array([*"abc\n"])}, "names is <U1 (4,); must be different printable texts"),
+        ({"names": np.array([*"abcc"])}, "names must be unique, printable strings of"),
+        ({"names": np.array([*"abc\n"])}, "names must be unique, printable strings of"),
     ],
 )
 def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) -> None:
@@ -64,18 +66,20 @@ def test_probable_mistakes_are_doubted() -> None:
     images[:, 2:4, 2:4] = np.arange(200, 209)[:, None, None]
 
     def doubts(train: np.ndarray, test: np.ndarray) -> list[str]:
-        return [*data.doubts(data.RawData(train, train, test, test, ("0",)))]
+        return [*data.data_warnings(data.RawData(train, train, test, test, ("0",)))]
 
     assert doubts(images[:5], images[5:]) == []
     (dark,) = doubts(images[:5] // 200 * 16, images[5:])
     assert dark == "the largest value in x_train is 16; pixels go from 0 to 255"
     (bright,) = doubts(255 - images[:5], images[5:])
     assert bright.startswith("the edges of most images are bright; pixels go from 0 (paper) to 255")
-    assert doubts(images[:5], images[3:7]) == ["2 of 4 test images are training images, too"]
+    assert doubts(images[:5], images[3:7]) == ["2 of 4 test images are also training images"]
 
 
 def test_the_seed_chooses_what_is_held_out() -> None:
-    (kept, held_out), again, (_, other) = (data.hold_out(1000, 100, seed) for seed in (1, 1, 2))
+    (kept, held_out), again, (_, other) = (
+        data.split_indices(1000, 100, seed) for seed in (1, 1, 2)
+    )
     assert len(held_out) == 100
     np.testing.assert_array_equal(np.sort(np.concatenate([kept, held_out])), np.arange(1000))
     np.testing.assert_array_equal([*kept, *held_out], np.concatenate(again))

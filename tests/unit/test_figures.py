@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from digits import figures, metrics
-from digits.data import DataSet
+from digits.data import Dataset
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((30, 784), np.float32)
 LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-DIGITS = DataSet("mnist", tuple("0123456789"))
+DIGITS = Dataset("mnist", tuple("0123456789"), {})
 RIGHT = metrics.predictions(3 * np.eye(10, dtype=np.float32)[LABELS], LABELS)
 
 
@@ -41,7 +41,7 @@ def test_other_labels_and_models_have_room(
 ) -> None:
     monkeypatch.setattr(figures, "Figure", Measured)
     models = ["linear", "hidden", "convolutional"]
-    dataset, count = DataSet("a_data_set_with_a_long_name", tuple(labels)), len(labels)
+    dataset, count = Dataset("a_data_set_with_a_long_name", tuple(labels), {}), len(labels)
     truth = np.arange(30, dtype=np.uint8) % count
     guessed = {name: metrics.predictions(RNG.normal(0, 2, (30, count)), truth) for name in models}
     figures.examples(dataset, IMAGES, guessed, 20)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from digits import files
-from digits.errors import UserError
+from digits.plumbing import files
+from digits.plumbing.errors import UserError
 
 
 def test_all_files_are_written_or_none(tmp_path: Path) -> None:

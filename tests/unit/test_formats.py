@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from digits import formats
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
+from digits.portable import formats
 
 ARRAY = np.random.default_rng(0).random(1000)
 GOOD = formats.array_bytes({"a": ARRAY, "b": ARRAY[:2]})

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import data, files, paths
-from digits.errors import UserError
+from digits import data
+from digits.plumbing import files, paths
+from digits.plumbing.errors import UserError
 from handwriting import collection, recognize
 from tests.photographs import file_bytes
 from tools import dataset

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
 from digits import data
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
 from handwriting import preprocess
 from tests.photographs import SEVEN, TWO, drawn, file_bytes
 

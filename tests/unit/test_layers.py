@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Reshape
 
-from digits import layers
+from digits.portable import layers
 
 PICTURES = np.random.default_rng(0).random((5, 8, 7, 3), np.float32)
 

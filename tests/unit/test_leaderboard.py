@@ -1,23 +1,23 @@
-"""The leaderboard of given models; tests/unit/test_history.py finds them."""
+"""The leaderboard of given models; tests/unit/test_runs.py finds them."""
 
 import pytest
 
-from digits.errors import UserError
-from tools.history import Model, Settings
-from tools.leaderboard import leaderboard, vs_best
+from digits.plumbing.errors import UserError
+from revisions.leaderboard import leaderboard, vs_best
+from revisions.runs import Model, ModelSettings
 
-SETTINGS = Settings(
+SETTINGS = ModelSettings(
     "hidden", (("dataset", "mnist"),), (("epochs", "5"), ("units", "100")), "abcdef"
 )
 FASHION = SETTINGS._replace(data=(("dataset", "fashion"),))
 
 
-def model(run: str, validation: float | None, settings: Settings = SETTINGS) -> Model:
+def model(run: str, validation: float | None, settings: ModelSettings = SETTINGS) -> Model:
     """A model; the better its validation accuracy, the worse its test accuracy."""
     return Model(settings, ("1", run), run, validation, 1 - (validation or 0))
 
 
-def units(number: str) -> Settings:
+def units(number: str) -> ModelSettings:
     return SETTINGS._replace(hyperparameters=(("epochs", "5"), ("units", number)))
 
 
@@ -42,7 +42,7 @@ def test_the_best_mean_over_seeds_comes_first() -> None:
         "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
         "hidden           100    0.8000       -      1  too few seeds  main",
     ]
-    with pytest.raises(UserError, match="no run here was validated"):
+    with pytest.raises(UserError, match="no run has validation metrics"):
         leaderboard([model("unvalidated", None)])
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from digits import params, runtime
-from digits.errors import UserError
+from digits.plumbing import params
+from digits.plumbing.errors import UserError
+from digits.portable import runtime
 from tests.conftest import ROOT, STAGES
 
 GROUPS = {name: import_module(f"stages.{name}").Settings for name in STAGES}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from digits import paths
+from digits.plumbing import paths
 from tests.conftest import ROOT, Checkout, committed
 
 README = (ROOT / "README.md").read_text("utf-8")

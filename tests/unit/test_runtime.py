@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from digits import runtime
+from digits.portable import runtime
 from tests.conftest import ROOT
 
 SLOW_TO_IMPORT = {"keras", "scipy", "tensorflow"}
@@ -42,7 +42,11 @@ def test_on_another_architecture_a_line_says_that_the_bits_differ(
     ("code", "unused"),
     [
         ("import stages.train_hidden, stages.evaluate, digits.figures", SLOW_TO_IMPORT),
-        ("from digits import runtime; runtime.start(True); import digits.models", runtime.UNUSED),
+        (
+            "from digits.portable import runtime; runtime.start(True)\n"
+            "from digits.portable import inference, saving",
+            runtime.UNUSED,
+        ),
     ],
 )
 def test_packages_are_imported_only_where_they_are_used(code: str, unused: set[str]) -> None:

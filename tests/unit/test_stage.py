@@ -2,8 +2,8 @@
 
 import pytest
 
-from digits import stage
-from digits.errors import UserError
+from digits.plumbing import stage
+from digits.plumbing.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
 from sweep import grid
 
 UNITS = "train_hidden.units=8"

@@ -11,9 +11,11 @@ import pytest
 from keras import layers
 
 from benchmarks.twenty_steps import weights_hash
-from digits import data, epochs, params, runtime, training
+from digits import data, training
 from digits.data import Split
-from digits.errors import UserError
+from digits.plumbing import params
+from digits.plumbing.errors import UserError
+from digits.portable import runtime, trainer
 from stages import train_hidden
 from tests.conftest import ROOT
 
@@ -59,8 +61,8 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
     # Quicker for a few batches.
     stock.jit_compile, stock.run_eagerly = False, True
     losses, seen = [], []
-    for batch in epochs.order(n, batch_size, chosen.seed, 0).numpy():
-        rows = batch[batch != epochs.PADDING]
+    for batch in trainer.order(n, batch_size, chosen.seed, 0).numpy():
+        rows = batch[batch != trainer.PADDING]
         stock.reset_metrics()
         loss = stock.train_on_batch(train.images[rows], train.labels[rows])[0]
         losses += [loss] * len(rows)
@@ -75,7 +77,7 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
 
 def test_each_seed_and_each_epoch_has_its_own_order() -> None:
     chosen = ((1, 0), (1, 1), (2, 0), (1, 0))
-    first, *others, again = (epochs.order(100, 32, *pair).numpy().tolist() for pair in chosen)
+    first, *others, again = (trainer.order(100, 32, *pair).numpy().tolist() for pair in chosen)
     assert first == again
     assert first not in others
 
@@ -128,7 +130,7 @@ def test_twenty_steps_give_the_known_bits() -> None:
 
 # In a process of its own, since TensorFlow reads the number of threads once.
 TRAIN = """
-from digits import runtime
+from digits.portable import runtime
 runtime.start(portable=True)
 import keras
 from keras import layers

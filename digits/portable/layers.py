@@ -1,7 +1,7 @@
-"""Keras layers computed with the same bits on every processor, in training and afterwards."""
+"""Compute Keras layers with the same bits on every processor, in training and afterwards."""
 
-# XLA is told to be portable (digits/runtime.py), and matrix products then are. A few layers need to
-# be written as such products; all others run as Keras has them.
+# XLA is told to be portable (see runtime.py), and matrix products then are. A few layers need to be
+# written as such products; all others run as Keras has them.
 
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, ReLU, Reshape
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
 
-# Layers that `forward` computes, and the settings that they must have for that.
+# `forward` reimplements these layers, with these settings only.
 COMPUTED = (Conv2D, Dense, Dropout)
 SETTINGS = {
     "activity_regularizer": None,
@@ -20,14 +20,14 @@ SETTINGS = {
     "noise_shape": None,
     "strides": (1, 1),
 }
-# Layers that have the same bits on every processor as Keras computes them.
+# These layers are already portable in Keras.
 PORTABLE = (Activation, Flatten, MaxPooling2D, ReLU, Reshape)
 
 
 def forward(
     model: keras.Model, inputs: tf.Tensor, portable: bool, dropout_seed: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """The outputs of a model for inputs float32 (n, ...).
+    """Compute the outputs of a model for inputs float32 (n, ...).
 
     With `dropout_seed`, int64 (2,), it is in training. Only a Sequential model can be portable.
     """
@@ -42,14 +42,14 @@ def forward(
                 inputs = dropout(inputs, layer.rate, dropout_seed + number)
         else:
             if isinstance(layer, Conv2D):
-                inputs = patches(inputs, layer)
-            outputs = product(inputs, tf.reshape(layer.kernel.value, (-1, layer.kernel.shape[-1])))
+                inputs = im2col(inputs, layer)
+            outputs = matmul(inputs, tf.reshape(layer.kernel.value, (-1, layer.kernel.shape[-1])))
             inputs = layer.activation(outputs + layer.bias if layer.use_bias else outputs)
     return inputs
 
 
 def unportable(model: keras.Model) -> list[str]:
-    """The classes of the layers whose bits may be those of this machine alone."""
+    """Return the classes of the layers that may give different bits on other machines."""
     if not isinstance(model, keras.Sequential):
         return [type(model).__name__]
     layers = [layer for layer in model.layers if type(layer) not in PORTABLE]
@@ -62,8 +62,8 @@ def _is_computed(layer: keras.Layer) -> bool:
     )
 
 
-def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """inputs @ kernel, float32 (n, ..., m) by (m, k), whose gradient is fast when portable."""
+def matmul(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Multiply inputs @ kernel, float32 (n, ..., m) by (m, k), with a gradient that is fast."""
 
     @tf.custom_gradient
     def multiply(rows: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
@@ -79,12 +79,12 @@ def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(outputs, (-1, *inputs.shape[1:-1], kernel.shape[1]))
 
 
-def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
-    """The patches of images float32 (n, height, width, channels) that a convolution multiplies."""
-    # XLA's own convolution gives other bits with another number of threads, and is slower.
+def im2col(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
+    """Return the patches of images float32 (n, height, width, channels) that `layer` multiplies."""
+    # XLA's own convolution is slower, and its bits depend on the number of threads.
     rows, columns = layer.kernel_size
     if layer.padding == "same":
-        # As TensorFlow pads for strides of 1: the remainder goes below and to the right.
+        # TensorFlow pads like this for strides of 1: the remainder goes below and to the right.
         margins = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
         images = tf.pad(images, [[0, 0], *margins, [0, 0]])
     height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
@@ -97,7 +97,7 @@ def patches(images: tf.Tensor, layer: Conv2D) -> tf.Tensor:
 
 
 def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Inputs with a share `rate` of them set to 0 and the others scaled up, chosen by `seed`."""
+    """Set a fraction `rate` of the inputs, chosen by `seed`, to 0 and scale up the rest."""
     # XLA's default generator of random numbers takes 17 times as long as this one.
     chances = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="threefry")
     return tf.where(chances >= rate, inputs / (1 - rate), 0.0)

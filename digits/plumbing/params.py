@@ -1,4 +1,4 @@
-"""params.yaml, parsed and checked group by group. Plumbing: no value here reaches an output."""
+"""Parse params.yaml, and check it group by group."""
 
 import reprlib
 from typing import Any, TypeVar
@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from digits import paths
-from digits.errors import UserError
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
 
 
 class Group(BaseModel):
@@ -23,40 +23,40 @@ loaded: dict[str, Any] = {}
 
 
 def integer(low: int, high: int) -> Any:
-    """A field that holds an integer from `low` to `high`."""
+    """Define a field for an integer from `low` to `high`."""
     return Field(ge=low, le=high, description=f"an integer from {low} to {high}")
 
 
 def number(low: float, high: float) -> Any:
-    """A field that holds a number from `low` to `high`."""
+    """Define a field for a number from `low` to `high`."""
     return Field(ge=low, le=high, allow_inf_nan=False, description=f"a number from {low} to {high}")
 
 
 def seed() -> Any:
-    """A field that holds the seed of a random generator."""
+    """Define a field for the seed of a random generator."""
     return integer(0, 2**32 - 1)
 
 
 def load(name: str, group: type[G]) -> G:
-    """The group `name` of params.yaml. Raises UserError as `read` and `check` do."""
+    """Return the group `name` of params.yaml. Raises UserError as `read` and `check` do."""
     values = read()
     loaded[name] = values.get(name)
     return check(name, group, values)
 
 
 def changed() -> list[str]:
-    """The groups among `loaded` that have changed in params.yaml since."""
+    """Return the groups among `loaded` that have changed in params.yaml since."""
     now = read()
-    return [f"{paths.PARAMS}: {name}" for name, found in loaded.items() if now.get(name) != found]
+    return [f"{paths.PARAMS}: {name}" for name, old in loaded.items() if now.get(name) != old]
 
 
 def read() -> dict[str, Any]:
-    """All groups as they are in params.yaml. Raises UserError if it is absent or not YAML."""
+    """Return all groups of params.yaml. Raises UserError if it is missing or not YAML."""
     if not paths.PARAMS.is_file():
-        raise UserError(f"{paths.PARAMS}: no such file; run from the top of the project")
+        raise UserError(f"{paths.PARAMS}: no such file; run it in the project root")
     content = paths.PARAMS.read_bytes()
     try:
-        # The parser and the YAML version (1.2) of DVC itself; it refuses repeated keys.
+        # DVC uses the same parser and YAML version (1.2). It refuses repeated keys.
         values = YAML(typ="safe", pure=True).load(content.decode())
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through exceptions of int() and of deep nesting.
@@ -70,7 +70,7 @@ def read() -> dict[str, Any]:
 
 
 def check(name: str, group: type[G], values: dict[str, Any]) -> G:
-    """The group `name` among the `values` of all groups, checked.
+    """Return the group `name` among the `values` of all groups, checked.
 
     Raises UserError with a line for each problem: the key, its value and the allowed values.
     """
@@ -84,12 +84,12 @@ def check(name: str, group: type[G], values: dict[str, Any]) -> G:
 
 
 def _explain(name: str, group: type[Group], error: Any) -> str:
-    """One problem that pydantic found, in words."""
+    """Return a problem that pydantic reports, in words."""
     if not error["loc"]:
         return f"{name} is {reprlib.repr(error['input'])}; must be a group of parameters"
     key, known = str(error["loc"][0]), group.model_fields
     if key not in known:
         return f"{name}.{key} is not a parameter; known here: {', '.join(known)}"
     wanted = f"must be {known[key].description}" if known[key].description else error["msg"]
-    found = "missing" if error["type"] == "missing" else reprlib.repr(error["input"])
-    return f"{name}.{key} is {found}; {wanted}"
+    value = "missing" if error["type"] == "missing" else reprlib.repr(error["input"])
+    return f"{name}.{key} is {value}; {wanted}"

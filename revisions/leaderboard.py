@@ -1,6 +1,6 @@
 """`make leaderboard`: the models of all branches, tags, commits and experiments, best first.
 
-They are ranked by validation accuracy: the best of many on the test images would be the luckiest.
+They are ranked by validation accuracy: picking the best test accuracy of many would reward luck.
 Models whose settings differ in the seeds alone share a row.
 """
 
@@ -11,33 +11,35 @@ from statistics import mean, stdev
 import tabulate
 from dvc.repo import Repo
 
-from digits.errors import UserError
 from digits.metrics import holm
-from digits.stage import run_main
-from digits.text import printable, shorten, wrapped
-from tools import history
-from tools.history import Model, Settings
-from tools.statistics import MIN_SEEDS, SIGNIFICANCE, welch
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import sanitize, shorten, wrap
+from revisions import runs
+from revisions.runs import Model, ModelSettings
+from revisions.verdicts import MIN_SEEDS, SIGNIFICANCE, welch
 
 MAX_CELL = 12
 LEGEND = (
     f"vs. best: Welch's t-test over seeds, corrected for the number of rows by Holm's method; each "
     f"side needs {MIN_SEEDS} seeds"
 )
-# Otherwise two columns wider.
+# This saves two characters of width per column.
 tabulate.MIN_PADDING = 0
 QUEUE = Path(".dvc/tmp/exps/celery")
 
 
 def leaderboard(models: Iterable[Model]) -> list[str]:
-    """A table for each set of validation images; only within one are accuracies comparable."""
-    tables: dict[tuple[tuple[str, str], ...], dict[Settings, list[Model]]] = {}
+    """Return a table for each set of validation images; accuracies compare only within one."""
+    tables: dict[tuple[tuple[str, str], ...], dict[ModelSettings, list[Model]]] = {}
     for model in models:
         if model.validation is not None:
             rows = tables.setdefault(model.settings.data, {})
             rows.setdefault(model.settings, []).append(model)
     if not tables:
-        raise UserError("no run here was validated: dvc repro with prepare.validation_size above 0")
+        raise UserError(
+            "no run has validation metrics: set prepare.validation_size above 0 and run dvc repro"
+        )
     text = []
     for data, rows in tables.items():
         common = set.intersection(*(set(settings.hyperparameters) for settings in rows))
@@ -47,7 +49,7 @@ def leaderboard(models: Iterable[Model]) -> list[str]:
 
 
 def vs_best(samples: Sequence[Sequence[float]]) -> list[str]:
-    """How each sample of accuracies compares with the first, which has the best mean."""
+    """Say how each sample of accuracies compares with the first, which has the best mean."""
     best, *others = samples
     marks = ["best", *["too few seeds"] * len(others)]
     tested = [row for row, other in enumerate(others, 1) if min(len(best), len(other)) >= MIN_SEEDS]
@@ -57,8 +59,8 @@ def vs_best(samples: Sequence[Sequence[float]]) -> list[str]:
     return marks
 
 
-def _table(rows: Mapping[Settings, list[Model]], common: set[tuple[str, str]]) -> list[str]:
-    """The lines of a table, without the hyperparameters that all rows have in common."""
+def _table(rows: Mapping[ModelSettings, list[Model]], common: set[tuple[str, str]]) -> list[str]:
+    """Return the lines of a table, without the hyperparameters that all rows have in common."""
     items = (item for settings in rows for item in settings.hyperparameters)
     keys = dict.fromkeys(key for key, value in items if (key, value) not in common)
     # Code is named only where it tells models apart.
@@ -87,16 +89,16 @@ def _table(rows: Mapping[Settings, list[Model]], common: set[tuple[str, str]]) -
 
 
 def main() -> None:
-    models, unfit = history.runs()
+    models, unfit = runs.models()
     lines = leaderboard(models)
     if unfit:
-        lines.append(f"left out: {', '.join(unfit)}; dvc.lock or metrics do not fit this pipeline")
+        lines.append(f"skipped {', '.join(unfit)}: dvc.lock or metrics do not match this pipeline")
     if QUEUE.is_dir():
         with Repo() as repo:
             queue = repo.experiments.celery_queue
             waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
         lines.append(f"DVC's queue: {waiting} waiting, {running} running")
-    print(*map(printable, wrapped(lines)), sep="\n")
+    print(*map(sanitize, wrap(lines)), sep="\n")
 
 
 if __name__ == "__main__":

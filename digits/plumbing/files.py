@@ -1,18 +1,18 @@
-"""Reading and writing files whole. Plumbing: nothing here changes an output."""
+"""Read and write whole files, and remember which were read."""
 
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from digits.errors import UserError
+from digits.plumbing.errors import UserError
 
 # The files that this process has read, with their hashes.
 inputs: dict[Path, bytes] = {}
 
 
 def read(path: Path) -> bytes:
-    """The content of a file. Raises UserError if there is no such file."""
+    """Return the content of a file. Raises UserError if there is no such file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     content = path.read_bytes()
@@ -21,14 +21,12 @@ def read(path: Path) -> bytes:
 
 
 def changed() -> list[str]:
-    """The files among `inputs` whose content has changed since it was read."""
-    return [
-        str(path) for path, found in inputs.items() if not path.is_file() or _hash(path) != found
-    ]
+    """Return the files among `inputs` whose content has changed since it was read."""
+    return [str(path) for path, read in inputs.items() if not path.is_file() or _hash(path) != read]
 
 
 def _hash(path: Path) -> bytes:
-    # A part at a time, since memory may be full of images.
+    # Memory may be full of images, so the file is hashed a part at a time.
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

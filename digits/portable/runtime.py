@@ -1,4 +1,4 @@
-"""Settings that must be made before TensorFlow is imported; later ones are silently ignored."""
+"""Set up TensorFlow before it is imported; later settings are silently ignored."""
 
 import gc
 import os
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from digits import params
+from digits.plumbing import params
 
 # Variables of these families change the results of TensorFlow, XLA and Keras, or the figures.
 FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
-# Of them, the user's own values of these reach a stage; docs/reproducibility.md lists them.
+# Exceptions, passed on to a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 MACHINE = platform.machine().replace("aarch64", "arm64")
 # These keep the code that XLA generates independent of the host. AVX has no fused multiply-add;
@@ -25,8 +25,8 @@ CODE_FLAGS = {
     "x86_64": "--xla_cpu_max_isa=AVX",
     "arm64": "--xla_cpu_max_isa=NEON --xla_backend_extra_options=-aarch64-enable-mcr=false",
 }
-# Why these: by default oneDNN and XLA choose code by instruction set and cache size, and other code
-# rounds differently. The first flag makes XLA's matrix products use arithmetic that is the same on
+# By default oneDNN and XLA choose code by instruction set and cache size, and different code rounds
+# differently. The first flag makes XLA's matrix products use arithmetic that is the same on
 # all hardware, and the variable replaces the remaining kernels compiled at run time by static ones.
 PORTABLE = {
     "XLA_FLAGS": f"--xla_cpu_enable_platform_dependent_math=false {CODE_FLAGS.get(MACHINE, '')}",
@@ -77,11 +77,11 @@ def start(portable: bool) -> bool:
             del os.environ[name]
     os.environ.update(settings)
     absent = dict.fromkeys(UNUSED - sys.modules.keys())
-    # Never search imported objects for garbage: that costs a second per process.
+    # Searching imported objects for garbage costs a second per process.
     gc.disable()
     with _without_native_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # To Python, a module that is None is not installed.
+        # With None in sys.modules, Python treats the module as not installed.
         sys.modules.update(absent)  # type: ignore[arg-type]
         import keras
     gc.freeze()
@@ -96,14 +96,14 @@ def start(portable: bool) -> bool:
 
 
 def device() -> str:
-    """CPU or GPU: TensorFlow does not say when it finds a GPU but not its libraries."""
+    """Return CPU or GPU: TensorFlow does not say when it finds a GPU but not its libraries."""
     import tensorflow as tf
 
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why this machine does not compute the committed bits; None if it does."""
+    """Return why this machine does not compute the committed bits; None if it does."""
     if platform.system() != "Linux" or MACHINE != "x86_64":
         return f"this is {platform.system()} on {MACHINE}"
     flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split()
@@ -113,10 +113,10 @@ def unsupported_reason(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
 
 
 def _threads() -> int:
-    """One thread per core we may use, or TF_NUM_INTRAOP_THREADS of them; at least two."""
+    """Return the number of cores, or TF_NUM_INTRAOP_THREADS if it is set; at least two."""
     limit = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # A single thread adds up in another order than two or more, which agree among themselves.
+    # A single thread adds up in a different order; two or more agree among themselves.
     return max(2, int(limit) if limit.isdecimal() else cores or 0)
 
 

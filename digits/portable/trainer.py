@@ -1,4 +1,4 @@
-"""An epoch in one call: why training here is faster than Keras's own `fit()`."""
+"""Run each epoch in one compiled call, which is faster than Keras's own `fit()`."""
 
 # Keras's `fit()` calls into TensorFlow once per batch, which costs more than the small batches'
 # arithmetic. Here one call receives the order of a whole epoch and loops over its batches inside a
@@ -8,15 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from digits import layers
 from digits.data import Split
+from digits.portable import layers
 
-# Fills the last batch; not the index of an image.
+# This fills the last batch; no image has this index.
 PADDING = -1
 
 
 def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
-    """The indices 0 to n-1 in the order of an epoch, int32 (steps, batch_size); then PADDING."""
+    """Shuffle indices 0 to n-1 for one epoch: int32 (steps, batch_size), padded with PADDING."""
     batch_size = min(batch_size, n)
     order = tf.random.experimental.stateless_shuffle(tf.range(n), (seed, epoch))
     padded = tf.pad(order, [[0, -n % batch_size]], constant_values=PADDING)
@@ -24,7 +24,7 @@ def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tens
 
 
 def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
-    """The order of the images in each epoch."""
+    """Return the order of the images in each epoch."""
 
     # AutoGraph has nothing to do here, and would take a fifth of a second.
     @tf.autograph.experimental.do_not_convert
@@ -32,14 +32,14 @@ def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
         return order(n, batch_size, seed, epoch)
 
     dataset = tf.data.Dataset.range(epochs).map(of_epoch)
-    # Left on, its thread sleeps up to ten seconds, and the end of fit() waits for it.
+    # The thread of autotuning sleeps up to ten seconds, and the end of fit() waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
 
 
 class EpochTrainer(keras.Model):
-    """Trains a plain Keras model, which stays one, an epoch per call."""
+    """Trains a plain Keras model in place, one epoch per call."""
 
     def __init__(self, model: keras.Sequential, train: Split, seed: int, portable: bool) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class EpochTrainer(keras.Model):
         self.labels = tf.constant(train.labels)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The model's outputs."""
+        """Compute the model's outputs."""
         seed = None
         if training:
             seed = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations.value])
         return layers.forward(self.model, inputs, self.portable, seed)
 
     def train_step(self, batches: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A step of the optimizer for each row of image indices, int32 (steps, batch_size)."""
+        """Take a step of the optimizer for each row of image indices, int32 (steps, batch_size)."""
 
         def train_on_batch(step: tf.Tensor) -> tuple[tf.Tensor]:
             rows = batches[step]
@@ -78,7 +78,7 @@ class EpochTrainer(keras.Model):
 
 
 def _tensor(array: np.ndarray) -> tf.Tensor:
-    """An array as a tensor, by way of one copy; `tf.constant` makes two."""
+    """Return an array as a tensor, by way of one copy; `tf.constant` makes two."""
     # TensorFlow can use the memory of an array that starts at a multiple of 64 bytes.
     memory = np.empty(array.nbytes + 64, np.uint8)
     start = -memory.ctypes.data % 64

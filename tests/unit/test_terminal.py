@@ -2,7 +2,7 @@
 
 import pytest
 
-from digits.text import printable, redact, wrapped
+from digits.plumbing.terminal import redact, sanitize, wrap
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ def test_credentials_in_a_url_are_not_shown(text: str, shown: str) -> None:
 
 
 def test_control_characters_are_not_printed() -> None:
-    assert printable("ü 数 \x1b[31m \x9b2J \u202e\udc80") == "ü 数 ?[31m ?2J ??"
+    assert sanitize("ü 数 \x1b[31m \x9b2J \u202e\udc80") == "ü 数 ?[31m ?2J ??"
 
 
 def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "10")
-    assert wrapped(["a a a a a a", "", "  b b b b b"]) == [
+    assert wrap(["a a a a a a", "", "  b b b b b"]) == [
         *("a a a a a", "  a"),
         "",
         *("  b b b b", "    b"),

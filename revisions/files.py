@@ -1,4 +1,4 @@
-"""Revisions (a branch, tag, commit, experiment or the workspace): their files, and all models.
+"""Read the files of any revision: a branch, tag, commit, experiment or the workspace.
 
 The inputs of a model are read from dvc.lock, since params.yaml may have been changed after the run.
 A file that does not fit this pipeline raises a UserError that names it and its revision.
@@ -20,16 +20,14 @@ from dvc.utils.flatten import flatten
 from dvc_data.index import DataIndexDirError
 from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
-from pydantic import AfterValidator, BaseModel, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from digits import params, paths
-from digits.data import DataSet
-from digits.errors import UserError, first_line
-from digits.text import redact
+from digits.plumbing import params, paths
+from digits.plumbing.errors import UserError, first_line
+from digits.plumbing.terminal import redact
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
-SEED = "seed"
 # Git's output is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
 T = TypeVar("T")
@@ -45,13 +43,13 @@ class Loader(yaml.CSafeLoader):
 
 
 class Revision(NamedTuple):
-    """A revision as it was asked for; of the workspace, the commit that it is based on."""
+    """A revision as the user named it; for the workspace, the commit that it is based on."""
 
     name: str
     commit: str
 
 
-class AbsentError(UserError):
+class MissingOutputError(UserError):
     """A revision has no such file, or its content is neither here nor in the DVC remote."""
 
 
@@ -62,12 +60,18 @@ class File(BaseModel):
     md5: str = ""
 
 
+class Description(BaseModel):
+    """data/prepared/dataset.json."""
+
+    labels: tuple[str, ...]
+
+
 class Stage(BaseModel):
     """The last run of a stage."""
 
     deps: list[File] = []
     outs: list[File] = []
-    # By their file, as in {"train_hidden.units": 1000}.
+    # Parameters by their file, as in {"train_hidden.units": 1000}.
     params: dict[str, Annotated[dict[str, Any], AfterValidator(flatten)]] = {}
 
 
@@ -86,14 +90,17 @@ class Lock(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        found = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
-        return {key: value for values in found for key, value in values.items()}
+        groups = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
+        return {key: value for group in groups for key, value in group.items()}
 
     @property
-    def made_from(self) -> dict[str, Any]:
-        """The parameters, and the code and data that no stage wrote."""
-        files = {path: md5 for path, md5 in self.inputs.items() if path not in self.outputs}
-        return self.parameters | files
+    def sources(self) -> dict[str, str]:
+        """The code and data that no stage wrote."""
+        return {path: md5 for path, md5 in self.inputs.items() if path not in self.outputs}
+
+    @property
+    def inputs_and_params(self) -> dict[str, Any]:
+        return self.parameters | self.sources
 
     @property
     def models(self) -> list[str]:
@@ -104,51 +111,28 @@ class Lock(BaseModel):
         return [name for name in listed if name in trained] if isinstance(listed, list) else trained
 
     def only(self, *stages: str) -> "Lock":
-        """The part of it that has these stages."""
+        """Return the part of it that has these stages."""
         return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
 
 
-# metrics/NAME.json, as in {"test": {"accuracy": 0.9784}}.
-METRICS = TypeAdapter(dict[str, dict[str, FiniteFloat]]).validate_json
-
-
-class Settings(NamedTuple):
-    """All that makes a model, except the seeds: models of equal settings differ by chance alone."""
-
-    model: str
-    data: tuple[tuple[str, str], ...]  # the parameters of prepare, and an MD5 of the raw data
-    hyperparameters: tuple[tuple[str, str], ...]
-    code: str  # a hash of the modules that prepared the data and trained the model
-
-
-class Model(NamedTuple):
-    """A trained model, and the accuracies that were measured."""
-
-    settings: Settings
-    seeds: tuple[str, str]  # of prepare, of the training
-    run: str  # a name of the revision
-    validation: float | None  # None: no images were held out
-    test: float
-
-
 def find(name: str) -> Revision:
-    """The revision of that name. Raises UserError if there is none, or several experiments."""
+    """Find a revision by name. Raises UserError if there is none, or several experiments."""
     wanted = "HEAD" if name == WORKSPACE else name
-    # Through its input, since a name may look like an option.
+    # The name goes through standard input, since it may look like an option.
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     if re.fullmatch(r"[0-9a-f]{40} commit \d+\n", answer):
         return Revision(name, answer[:40])
     known = references()
-    found = [revision for revision in known if revision.name == name]
-    if len(found) == 1:
-        return found[0]
-    problem = "several experiments have" if found else "no branch, tag, commit or experiment has"
+    same = [revision for revision in known if revision.name == name]
+    if len(same) == 1:
+        return same[0]
+    problem = "several experiments have" if same else "no branch, tag, commit or experiment has"
     hints = [f"; did you mean {other.name}?" for other in known if other.name.endswith(f"/{name}")]
     raise UserError(f"{name!r}: {problem} that name{''.join(hints[:1])}")
 
 
 def references() -> list[Revision]:
-    """All branches, tags and, after them, experiments."""
+    """List all branches, tags and, after them, experiments."""
     show = ("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
     # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
     listed = git(*show, "refs/heads", "refs/remotes", "refs/tags") + git(*show, "refs/exps/*/*/*")
@@ -158,7 +142,7 @@ def references() -> list[Revision]:
 
 
 def git(*arguments: str, stdin: str = "") -> str:
-    """The output of a Git command. Raises UserError with Git's message if it fails."""
+    """Return the output of a Git command. Raises UserError with Git's message if it fails."""
     done = subprocess.run(
         [*GIT, *arguments],
         input=stdin.encode(errors="surrogateescape"),
@@ -172,14 +156,15 @@ def git(*arguments: str, stdin: str = "") -> str:
 
 @functools.cache
 def lock(revision: Revision) -> Lock:
-    """dvc.lock of a revision. Raises UserError if there is none, or one in a merge conflict."""
+    """Read dvc.lock of a revision. Raises UserError if it is missing or in a merge conflict."""
     if revision.name == WORKSPACE:
         refuse_conflicts()
         content = LOCK.read_bytes() if LOCK.is_file() else b""
     else:
         (content,) = blobs([revision.commit], LOCK)
     if not content:
-        raise AbsentError(f"{revision.name}: has no {LOCK}: not run, or the project was elsewhere")
+        reason = "it was never run, or the project was in another folder"
+        raise MissingOutputError(f"{revision.name} has no {LOCK}: {reason}")
     return parse_lock(content, revision.name)
 
 
@@ -191,19 +176,19 @@ def refuse_conflicts() -> None:
 
 
 def parse_lock(content: bytes, run: str) -> Lock:
-    """The content of a run's dvc.lock."""
+    """Parse the content of a run's dvc.lock."""
     try:
         # Ten times faster than ruamel.yaml; there may be hundreds to read.
-        found = Loader(content).get_single_data()
+        values = Loader(content).get_single_data()
         # A value may be nested too deeply to be printed.
-        str(found)
-        return parse(Lock.model_validate, found, f"{run}: {LOCK}")
+        str(values)
+        return parse(Lock.model_validate, values, f"{run}: {LOCK}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
 
 
 def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
-    """Content that pydantic has checked. Raises UserError, which names `source`."""
+    """Have pydantic check content. Raises UserError, which names `source`."""
     try:
         return validate(content)
     except ValidationError as unfit:
@@ -214,34 +199,37 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
 
 @functools.cache
 def read(revision: Revision, path: Path) -> bytes:
-    """An output of a stage. Raises AbsentError if it is not there, UserError if it is another."""
+    """Read a stage's output.
+
+    Raises MissingOutputError if it is missing, UserError if it does not match dvc.lock.
+    """
     listed, tree = lock(revision).outputs.get(str(path)), _tree(revision)
     try:
         md5 = listed or tree.info(str(path))["dvc_info"]["md5"]
         content: bytes = tree.read_bytes(str(path))
     except Exception as error:
-        raise _absent(revision, path, error) from None
-    if md5 == _md5(content):
+        raise _missing(revision, path, error) from None
+    if md5 == md5_of(content):
         return content
     if revision.name == WORKSPACE:
-        raise UserError(f"{path} is not the one in {LOCK}: dvc checkout, dvc pull or dvc repro")
+        raise UserError(f"{path} does not match {LOCK}; run dvc checkout, dvc pull or dvc repro")
     raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
 
 
-def _absent(revision: Revision, path: Path, error: Exception) -> AbsentError:
-    # Each kind of remote raises others.
+def _missing(revision: Revision, path: Path, error: Exception) -> MissingOutputError:
+    # Each kind of remote raises different errors.
     nowhere = isinstance(error, KeyError | FileNotFoundError | DataIndexDirError)
     reason = "neither here nor in the DVC remote" if nowhere else redact(first_line(error))
     remedy = "dvc repro"
     if revision.name != WORKSPACE:
         there = f"git switch --detach {revision.commit[:7]}"
         remedy = f"{there} && {remedy} && git switch - && dvc checkout"
-    return AbsentError(f"{revision.name}: no {path} ({reason}); to make it: {remedy}")
+    return MissingOutputError(f"{revision.name}: no {path} ({reason}); to make it: {remedy}")
 
 
 @functools.cache
 def _tree(revision: Revision) -> AbstractFileSystem:
-    """The project's files."""
+    """Return the project's files."""
     if revision.name == WORKSPACE:
         return DVCFileSystem()
     # At a commit, DVC counts from Git's top folder.
@@ -249,89 +237,81 @@ def _tree(revision: Revision) -> AbstractFileSystem:
     return DirFileSystem(project, DVCFileSystem(rev=revision.commit, subrepos=True))
 
 
-def _md5(content: bytes) -> str:
+def md5_of(content: bytes) -> str:
+    """Return the MD5 of a file's content, as DVC records it."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def files(revision: Revision, output: str) -> list[Path]:
-    """The file that is an output of a stage, or all in that folder. Raises AbsentError."""
+def list_files(revision: Revision, output: str) -> list[Path]:
+    """List the files in a stage's output, a file or folder. Raises MissingOutputError."""
     try:
         return [Path(name) for name in sorted(_tree(revision).find(output))]
     except DataIndexDirError as error:
-        raise _absent(revision, Path(output), error) from None
+        raise _missing(revision, Path(output), error) from None
 
 
-def models(revision: Revision) -> dict[str, bytes]:
-    """The content of the revision's models, by name. Raises UserError as `read` does."""
+def read_models(revision: Revision) -> dict[str, bytes]:
+    """Read the content of the revision's models, by name. Raises UserError as `read` does."""
     return {name: read(revision, paths.model(name)) for name in lock(revision).models}
 
 
-def dataset(revision: Revision) -> DataSet:
-    """The revision's data set. Before labels had names, they were 0 to 9."""
+def label_names(revision: Revision) -> tuple[str, ...]:
+    """Read the names of the revision's labels. Before labels had names, they were 0 to 9."""
     if str(paths.DATASET) not in lock(revision).outputs:
-        name = shown(lock(revision).parameters.get("prepare.dataset"))
-        return DataSet(name, tuple("0123456789"))
+        return tuple("0123456789")
     source = f"{revision.name}: {paths.DATASET}"
-    return parse(TypeAdapter(DataSet).validate_json, read(revision, paths.DATASET), source)
+    return parse(Description.model_validate_json, read(revision, paths.DATASET), source).labels
 
 
-def in_workspace(lock: Lock) -> dict[str, Any]:
-    """`lock.made_from` as it would be after a run in the workspace as it is now."""
+def current_inputs(lock: Lock) -> dict[str, Any]:
+    """Return what lock.inputs_and_params would be if the workspace were run now."""
     groups = {key.partition(".")[0] for key in lock.parameters}
     now = flatten({name: group for name, group in params.read().items() if name in groups})
-    for path in map(Path, lock.made_from.keys() & lock.inputs.keys()):
+    for name, md5 in lock.sources.items():
+        path = Path(name)
         # Data that are not here count as unchanged.
-        kept = "" if path.suffix == ".py" else lock.inputs[str(path)]
-        now[str(path)] = _md5(path.read_bytes()) if path.is_file() else kept
+        kept = md5 if path.is_relative_to(paths.RAW) else ""
+        now[name] = md5_of_path(path) if path.exists() else kept
     return dict(now)
 
 
-def changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """The parameters and files whose values differ, with both; "none": it has none."""
-    texts = {key: (shown(old.get(key, "none")), shown(new.get(key, "none"))) for key in old | new}
+def md5_of_path(path: Path) -> str:
+    """Return the MD5 of a file or folder, as DVC records it."""
+    if path.is_file():
+        return md5_of(path.read_bytes())
+    files = sorted(file for file in path.rglob("*.py"))
+    listed = [
+        {"md5": md5_of(file.read_bytes()), "relpath": file.relative_to(path).as_posix()}
+        for file in files
+    ]
+    return f"{md5_of(json.dumps(listed, sort_keys=True).encode())}.dir"
+
+
+def diff(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the parameters and files whose values differ, with both; "none" if it has none."""
+    texts = {
+        key: (format_value(old.get(key, "none")), format_value(new.get(key, "none")))
+        for key in old | new
+    }
     return {key: pair for key, pair in texts.items() if pair[0] != pair[1]}
 
 
-def shown(value: Any) -> str:
-    """A parameter as in params.yaml. (Compare only these: to PyYAML, 1e-05 is a text.)"""
+def format_value(value: Any) -> str:
+    """Format a parameter as in params.yaml. (Compare only these: to PyYAML, 1e-05 is a text.)"""
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
-def unrun(revision: Revision) -> str:
-    """The names of all that has changed since the files of a revision were written, or ""."""
+def stale_inputs(revision: Revision) -> str:
+    """Name what has changed since a revision's outputs were written, comma-separated."""
     run = lock(revision)
     changed = [path for path, md5 in run.inputs.items() if run.outputs.get(path, md5) != md5]
     if revision.name == WORKSPACE:
-        changed += changes(run.made_from, in_workspace(run))
+        changed += diff(run.inputs_and_params, current_inputs(run))
     return ", ".join(changed)
 
 
-def runs() -> tuple[list[Model], list[str]]:
-    """The models of all finished runs, and the branches, tags and experiments that do not fit."""
-    named = references()
-    log = git("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
-    names: dict[str, str] = {}
-    for name, commit in [*named, *(line.split() for line in log.splitlines())]:
-        names.setdefault(commit, name)
-    # Each combination of settings and seeds is there once, and so is each file.
-    models: dict[tuple[Settings, tuple[str, str]], Model] = {}
-    seen, unfit = set(), []
-    for (commit, run), content in zip(names.items(), blobs(names, LOCK), strict=True):
-        try:
-            found = parse_lock(content or b"stages: {}", run)
-            for name in found.models:
-                md5 = found.outputs[str(paths.model(name))]
-                if md5 not in seen:
-                    this = model(found, name, run, *blobs([commit], paths.metrics(name)))
-                    models.setdefault((this.settings, this.seeds), this)
-                    seen.add(md5)
-        except UserError:
-            unfit.append(run)
-    return list(models.values()), [run for run, _ in named if run in unfit]
-
-
 def blobs(commits: Iterable[str], path: Path) -> list[bytes]:
-    """The content, at each commit, of a file that Git tracks; b"" where there is none."""
+    """Return the content, at each commit, of a file that Git tracks; b"" where there is none."""
     names = "".join(f"{commit}:./{path}\n" for commit in commits)
     answers = io.BytesIO(git("cat-file", "--batch", stdin=names).encode(errors="surrogateescape"))
     contents = []
@@ -339,24 +319,3 @@ def blobs(commits: Iterable[str], path: Path) -> list[bytes]:
     while head := answers.readline().split():
         contents.append(answers.read(int(head[2]) + 1)[:-1] if head[1] == b"blob" else b"")
     return contents
-
-
-def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
-    """One of the models of a run, from its dvc.lock and its metrics/NAME.json."""
-    used = lock.only("prepare", f"train_{name}").made_from
-    scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
-    try:
-        used["prepare.md5"] = used[str(paths.raw(used["prepare.dataset"]))][:8]
-        texts = {key: shown(value) for key, value in sorted(used.items())}
-        data, hyperparameters = (
-            {key.removeprefix(group): text for key, text in texts.items() if key.startswith(group)}
-            for group in ("prepare.", f"train_{name}.")
-        )
-        seeds = data.pop(SEED), hyperparameters.pop(SEED)
-        validation, test = scores["validation"].get("accuracy"), scores["test"]["accuracy"]
-    except KeyError as error:
-        raise UserError(f"{run}: made by another pipeline, without {error}") from None
-    code = [item for item in texts.items() if item[0].endswith(".py")]
-    digest = hashlib.sha256(repr(code).encode()).hexdigest()
-    settings = Settings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
-    return Model(settings, seeds, run, validation, test)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from digits import metrics, models
-from digits.errors import UserError
+from digits import metrics
+from digits.plumbing.errors import UserError
+from digits.portable import inference, saving
 
 IMAGES = np.random.default_rng(0).random((2500, 16), np.float32)
 
@@ -29,28 +30,28 @@ def build(name: str) -> Any:
 def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
     model = build(name)
     expected = model.predict(IMAGES, verbose=0)
-    loaded = models.load(models.to_bytes(model), "a.keras", 16, 10)
-    assert (models.linear_kernel(loaded) is not None) == (name == "sigmoid")
+    loaded = saving.load(saving.to_bytes(model), "a.keras", 16, 10)
+    assert (inference.linear_kernel(loaded) is not None) == (name == "sigmoid")
     activate = {"sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softmax": metrics.softmax}.get(name)
     for portable in (True, False):
-        logits = models.logits(loaded, portable)
+        logits = inference.logits(loaded, portable)
         assert logits(IMAGES[:0]).shape == (0, 10)
         found = logits(IMAGES)
         np.testing.assert_allclose(activate(found) if activate else found, expected, atol=1e-6)
 
 
 def test_models_that_are_refused() -> None:
-    good = models.to_bytes(build("sigmoid"))
+    good = saving.to_bytes(build("sigmoid"))
     for content, message in (
         (good[:900], "Keras cannot load it (File is not a zip file)"),
         (good.replace(b'"Dense"', b'"Dance"'), "Keras cannot load it (Bad CRC-32 for file 'config"),
-        (models.to_bytes(build("of code")), "Keras cannot load it (Requested the deserialization "),
+        (saving.to_bytes(build("of code")), "Keras cannot load it (Requested the deserialization "),
         (
-            models.to_bytes(build("of 7 labels")),
+            saving.to_bytes(build("of 7 labels")),
             "the model maps (None, 16) to (None, 7), but the data set has 16 pixels and 10 labels;",
         ),
     ):
         with pytest.raises(UserError) as error:
-            models.load(content, "a.keras", 16, 10)
+            saving.load(content, "a.keras", 16, 10)
         (line,) = str(error.value).splitlines()
         assert line.startswith(f"a.keras: {message}")

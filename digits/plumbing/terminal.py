@@ -1,4 +1,4 @@
-"""Text for a terminal, much of it by others: names, values, messages. Plumbing."""
+"""Terminal output, often from untrusted sources: names, values, messages."""
 
 import re
 import shutil
@@ -6,15 +6,15 @@ import sys
 import textwrap
 from collections.abc import Iterable
 
-# From the scheme to the last @ before the path: user:password@.
+# User and password in a URL, up to the last @ before the path.
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 MAX_COLUMNS = 100
 
 
-def printable(text: str) -> str:
-    """The text with a ? for each character that would not print as itself.
+def sanitize(text: str) -> str:
+    """Return the text with a ? for each character that would not print as itself.
 
-    These control the terminal or the direction of writing, or its encoding lacks them.
+    Such a character controls the terminal or the direction of writing, or the encoding lacks it.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     shown = "".join(character if character.isprintable() else "?" for character in text)
@@ -22,22 +22,22 @@ def printable(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """The text without the credentials in its URLs."""
+    """Return the text without the credentials in its URLs."""
     return CREDENTIALS.sub("***@", text)
 
 
 def shorten(text: str, length: int) -> str:
-    """The text, cut off if it is longer than `length`."""
+    """Return the text, cut off if it is longer than `length`."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def columns() -> int:
-    """The width of the terminal, at most MAX_COLUMNS, which is also the width of anything else."""
+    """Return the terminal's width, at most MAX_COLUMNS; MAX_COLUMNS if output is redirected."""
     return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)
 
 
-def wrapped(paragraphs: Iterable[str]) -> list[str]:
-    """Lines that fit; the continuation of a paragraph is indented further than it."""
+def wrap(paragraphs: Iterable[str]) -> list[str]:
+    """Return lines that fit; the second and later lines of a paragraph are indented further."""
     lines = []
     for paragraph in paragraphs:
         indent = " " * (len(paragraph) - len(paragraph.lstrip()) + 2)

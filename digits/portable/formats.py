@@ -1,4 +1,4 @@
-"""Arrays, JSON and CSV as stable bytes: the same values give the same file on every machine."""
+"""Write arrays, JSON and CSV as stable bytes: the same values give the same file everywhere."""
 
 import csv
 import io
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import read_array, write_array
 
-from digits.errors import UserError, first_line
+from digits.plumbing.errors import UserError, first_line
 
-# Six significant digits: more than any comparison needs, fewer than processors disagree about.
+# Six significant digits: enough for any comparison, few enough that all processors agree.
 SIGNIFICANT_DIGITS = 6
-# Bytes in an entry of a zip. Python's releases mark larger ones in different ways.
+# Python's releases mark zip entries of more bytes in different ways.
 MAX_PLAIN_ENTRY = 2**31 - 2**16
 
 
 def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Named arrays as an .npz file that `numpy.load` opens."""
+    """Return named arrays as an .npz file that `numpy.load` opens."""
     content = io.BytesIO()
-    # Level 1 instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
+    # Level 1 is used instead of `savez_compressed`'s 6: less than half the time, a fifth larger.
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             large = array.nbytes > MAX_PLAIN_ENTRY
@@ -31,7 +31,7 @@ def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def parse_arrays(content: bytes, source: str, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Those of the arrays `names` that the content of an .npz file has; never unpickles.
+    """Return the arrays among `names` that the content of an .npz file has; never unpickle.
 
     Raises UserError, which names `source`, if the file is damaged or no .npz file.
     """
@@ -47,7 +47,7 @@ def parse_arrays(content: bytes, source: str, names: Sequence[str]) -> dict[str,
 
 
 def json_bytes(values: Mapping[str, object] | Sequence[object]) -> bytes:
-    """Values as JSON: sorted keys, floats with six significant digits.
+    """Return values as JSON: sorted keys, floats with six significant digits.
 
     Raises ValueError if a number is not finite.
     """
@@ -55,7 +55,7 @@ def json_bytes(values: Mapping[str, object] | Sequence[object]) -> bytes:
 
 
 def parse_json(content: bytes, source: str) -> Any:
-    """The values in the content of a JSON file. Raises UserError, which names `source`."""
+    """Return the values in the content of a JSON file. Raises UserError, which names `source`."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -63,7 +63,7 @@ def parse_json(content: bytes, source: str) -> Any:
 
 
 def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:
-    """Equally long columns as CSV with a header; floats with six significant digits.
+    """Return equally long columns as CSV with a header; floats with six significant digits.
 
     Raises ValueError if the columns differ in length.
     """

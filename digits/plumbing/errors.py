@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for people."""
+"""Define the one exception whose message is meant for people."""
 
 
 class UserError(Exception):
@@ -6,5 +6,5 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, for use within a one-line message."""
+    """Return the first line of an exception's message, for use within a one-line message."""
     return (str(error) or type(error).__name__).splitlines()[0]

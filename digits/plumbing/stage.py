@@ -1,5 +1,7 @@
-"""How a command starts and ends. Plumbing: nothing here changes an output."""
+"""Start and end a command; hold what a stage used against dvc.yaml."""
 
+import ast
+import functools
 import os
 import re
 import sys
@@ -9,18 +11,14 @@ from pathlib import Path
 
 import yaml
 
-from digits import files, params
-from digits.errors import UserError
-from digits.text import printable
+from digits.plumbing import files, params
+from digits.plumbing.errors import UserError
+from digits.plumbing.terminal import sanitize
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PIPELINE = Path("dvc.yaml")
-# Modules that cannot change the outputs of a stage, so that no stage depends on them.
-PLUMBING = {"stages/__init__.py"} | {
-    f"digits/{name}.py"
-    for name in ("__init__", "environment", "errors", "files", "params", "paths", "stage", "text")
-}
-# The result of a stage: the content of each file that it writes.
+PLUMBING = {Path("digits/plumbing"), Path("stages/__init__.py")}
+# A stage returns the content of each file that it writes.
 Outputs = dict[Path, bytes]
 
 
@@ -33,9 +31,9 @@ def run_main(main: Callable[[], None]) -> None:
         main()
         print(end="", flush=True)
     except UserError as error:
-        sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
+        sys.exit("\n".join(map(sanitize, f"error: {error}".split("\n"))))
     except BrokenPipeError:
-        # The reader of the output, such as `head`, has seen enough.
+        # A reader of the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror or error}")
@@ -64,20 +62,32 @@ def run_stage(main: Callable[[], Outputs]) -> None:
 def check_declared(outputs: Iterable[Path]) -> None:
     """Raise UserError if dvc.yaml lacks an output, or an input that this stage has used so far.
 
-    The message has each line to add. A stage that is not in dvc.yaml can be tried out by hand.
+    The message has each line to add. A stage not in dvc.yaml is not checked.
     """
+    _check_declared(
+        frozenset([*files.inputs, *filter(counts, _modules())]),
+        frozenset(map(Path, params.loaded)),
+        frozenset(outputs),
+    )
+
+
+# Training asks before it begins, too: the second time, nothing new is left to check.
+@functools.cache
+def _check_declared(
+    inputs: frozenset[Path], groups: frozenset[Path], outputs: frozenset[Path]
+) -> None:
     name = getattr(sys.modules["__main__"].__spec__, "name", "").removeprefix("stages.")
     stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
     if stage is None:
         return
     missing = []
     for sections, used in (
-        (("deps",), [*files.inputs, *(path for path in _modules() if str(path) not in PLUMBING)]),
-        (("params",), map(Path, params.loaded)),
+        (("deps",), inputs),
+        (("params",), groups),
         (("outs", "metrics", "plots"), outputs),
     ):
         entries = [entry for section in sections for entry in stage.get(section) or []]
-        # Some have options, in a dictionary of the name.
+        # An entry with options is a dictionary of its name.
         names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
         patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
         missing += [
@@ -90,8 +100,15 @@ def check_declared(outputs: Iterable[Path]) -> None:
         raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
 
 
+def counts(module: Path) -> bool:
+    """Return whether a module can change a result: not if it is plumbing, or only a docstring."""
+    code = ast.parse((ROOT / module).read_text("utf-8"))
+    only_docstring = len(code.body) == (ast.get_docstring(code) is not None)
+    return not PLUMBING & {module, *module.parents} and not only_docstring
+
+
 def _modules() -> set[Path]:
-    """The modules of this project that are imported, as dvc.yaml names them."""
+    """Return the imported modules of this project, as dvc.yaml names them."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     paths = {
         Path(file).relative_to(ROOT) for file in files if file and Path(file).is_relative_to(ROOT)
@@ -100,7 +117,7 @@ def _modules() -> set[Path]:
 
 
 def _changed_modules() -> list[str]:
-    """The imported modules that were changed since the stage began to import them."""
+    """Return the imported modules that were changed since the stage began to import them."""
     # A change that was undone counts: Python may have read it.
     started: int = sys.modules["stages"].STARTED
     return [

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from digits.errors import UserError
-from tools import history
-from tools.leaderboard import leaderboard
+from digits.plumbing.errors import UserError
+from revisions import files, runs
+from revisions.leaderboard import leaderboard
 
 METRICS = {"test": {"accuracy": 0.75}, "validation": {"accuracy": 0.5}}
 
@@ -54,8 +54,8 @@ def commit(stages: object, metrics: object = METRICS) -> str:
     return git("rev-parse", "HEAD")
 
 
-def found() -> list[history.Model]:
-    models, unfit = history.runs()
+def fitting() -> list[runs.Model]:
+    models, unfit = runs.models()
     assert unfit == []
     return models
 
@@ -68,10 +68,10 @@ def test_models_of_branches_experiments_and_older_commits_are_found_once() -> No
     git("switch", "--quiet", "--detach", "main")
     experiment = commit(run(seed=2))
     git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/lucky-name", experiment)
-    assert history.find("lucky-name").commit == experiment
+    assert files.find("lucky-name").commit == experiment
     git("switch", "--quiet", "main")
     git("tag", "same")
-    names = {(dict(m.settings.hyperparameters)["units"], m.seeds[1]): m.run for m in found()}
+    names = {(dict(m.settings.hyperparameters)["units"], m.seeds[1]): m.run for m in fitting()}
     assert names == {
         ("100", "1"): "main",
         ("200", "1"): "other",
@@ -86,8 +86,8 @@ def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds() -> None:
     others = run(data="other"), run(code="other"), run(seed=2), run(model="on another processor")
     for other in others:
         commit(other)
-    assert len(found()) == 4
-    assert len({model.settings for model in found()}) == 3
+    assert len(fitting()) == 4
+    assert len({model.settings for model in fitting()}) == 3
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_run_that_does_not_fit_is_left_out_by_name(stages: object, metrics: ob
     commit(run(seed=5))
     git("switch", "--quiet", "--create", "odd")
     commit(stages, metrics)
-    models, unfit = history.runs()
+    models, unfit = runs.models()
     assert [model.seeds for model in models] == [("1", "5")]
     assert unfit == ["odd"]
 
@@ -117,15 +117,15 @@ def test_a_name_that_no_revision_has() -> None:
     said = "no branch, tag, commit or experiment has that name"
     for name in ("nowhere", "--all", "blob"):
         with pytest.raises(UserError, match=f"^'{name}': {said}$"):
-            history.find(name)
+            files.find(name)
     with pytest.raises(UserError, match=rf"^'half': {said}; did you mean origin/half\?$"):
-        history.find("half")
+        files.find("half")
 
 
 def test_values_are_those_of_params_yaml() -> None:
     text = json.dumps({"stages": run(units=[100, 50], schedule={"start": 1}, mode="no")})
     commit(text.replace('"start": 1', '"start": 2026-01-02').replace('"no"', "no"))
-    board = " ".join(leaderboard(found()))
+    board = " ".join(leaderboard(fitting()))
     assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board
 
 
@@ -133,9 +133,9 @@ def test_the_trained_models_in_the_order_of_the_list() -> None:
     outs = {name: [{"path": f"models/{name}.keras"}] for name in ("hidden", "linear")}
     stages: dict[str, Any] = {f"train_{name}": {"outs": out} for name, out in outs.items()}
     stages["evaluate"] = {"params": {"params.yaml": {"evaluate": {}}}}
-    assert history.Lock.model_validate({"stages": stages}).models == ["hidden", "linear"]
+    assert files.Lock.model_validate({"stages": stages}).models == ["hidden", "linear"]
     stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
-    assert history.Lock.model_validate({"stages": stages}).models == ["linear", "hidden"]
+    assert files.Lock.model_validate({"stages": stages}).models == ["linear", "hidden"]
 
 
 def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
     ):
         git("config", *setting.split("="))
     head = commit(run())
-    assert history.find("main").commit == head
-    assert [model.run for model in found()] == ["main"]
+    assert files.find("main").commit == head
+    assert [model.run for model in fitting()] == ["main"]

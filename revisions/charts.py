@@ -1,17 +1,17 @@
-"""The chart library, in .venv, for the report and tools/plots.html, the page of `dvc plots`."""
+"""Keep the chart library in .venv, for the report and plots.html, the page of `dvc plots`."""
 
 from pathlib import Path
 
 import vl_convert
 
-from digits import files
-from digits.stage import run_main
+from digits.plumbing import files
+from digits.plumbing.stage import run_main
 
 LIBRARY = Path(".venv/vega.js")
 
 
 def vega() -> str:
-    """JavaScript that defines vegaEmbed and loads nothing else."""
+    """Return JavaScript that defines vegaEmbed and loads nothing else."""
     # Bundling takes seconds.
     if LIBRARY.is_file():
         return LIBRARY.read_text("utf-8")

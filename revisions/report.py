@@ -15,15 +15,18 @@ import numpy as np
 from PIL import Image
 from pydantic import FiniteFloat, TypeAdapter
 
-from digits import data, files, formats, paths
-from digits.errors import UserError
-from digits.stage import run_main
-from digits.text import printable, shorten
-from tools import charts, compare, history
-from tools.compare import Comparison
-from tools.history import WORKSPACE, AbsentError, Revision
+from digits import data
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.files import write
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import sanitize, shorten
+from digits.portable import formats
+from revisions import charts, compare, files, runs
+from revisions.compare import Comparison
+from revisions.files import WORKSPACE, MissingOutputError, Revision
 
-TEMPLATE = Path("tools/report.html")
+TEMPLATE = Path("revisions/report.html")
 PAGE = Path("report/index.html")
 METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
@@ -33,20 +36,20 @@ DETAILS = TypeAdapter(list[dict[str, FiniteFloat | str]]).validate_json
 
 
 def main() -> None:
-    first = history.find(os.environ.get("REV") or "HEAD")
-    second = history.find(os.environ.get("REV2") or WORKSPACE)
+    first = files.find(os.environ.get("REV") or "HEAD")
+    second = files.find(os.environ.get("REV2") or WORKSPACE)
     page = html(first, second).encode()
-    files.write(PAGE, page)
-    print(printable(f"{PAGE}: {first.name} and {second.name}, {len(page) / 1e6:.1f} MB"))
+    write(PAGE, page)
+    print(sanitize(f"{PAGE}: {first.name} and {second.name}, {len(page) / 1e6:.1f} MB"))
 
 
 def html(first: Revision, second: Revision) -> str:
-    """The page. Raises UserError if a file that it would show is not the one in dvc.lock."""
+    """Return the page. Raises UserError if a file that it would show does not match dvc.lock."""
     both, names = (first, second), [first.name, second.name]
     warnings = [
         f"{revision.name}: changed since its run: {changed}"
         for revision in both
-        if (changed := history.unrun(revision))
+        if (changed := files.stale_inputs(revision))
     ]
     old, new = (_files(revision, warnings) for revision in both)
     compared: dict[str, Comparison] = {}
@@ -58,13 +61,13 @@ def html(first: Revision, second: Revision) -> str:
     disagreements = []
     try:
         disagreements = list(_disagreements(compared, second))
-    except AbsentError as error:
+    except MissingOutputError as error:
         warnings.append(str(error))
-    parameters = [history.lock(revision).parameters for revision in both]
+    parameters = [files.lock(revision).parameters for revision in both]
     template: jinja2.Template = jinja2.Template(
         TEMPLATE.read_text("utf-8"),
         autoescape=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: sanitize(value) if type(value) is str else value,
     )
     return template.render(
         base64=base64.b64encode,
@@ -89,35 +92,35 @@ def html(first: Revision, second: Revision) -> str:
 
 
 def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
-    """All files that a run wrote to metrics/; one that cannot be read is a warning."""
-    found = {}
-    for output in history.lock(revision).outputs:
+    """Read all files that a run wrote to metrics/; warn of one that cannot be read."""
+    contents = {}
+    for output in files.lock(revision).outputs:
         if Path(output).is_relative_to(METRICS):
             try:
-                for path in history.files(revision, output):
-                    found[path] = history.read(revision, path)
-            except AbsentError as error:
+                for path in files.list_files(revision, output):
+                    contents[path] = files.read(revision, path)
+            except MissingOutputError as error:
                 warnings.append(str(error))
-    return found
+    return contents
 
 
-def _metrics(revision: Revision, files: Mapping[Path, bytes]) -> dict[str, Any]:
-    """All metrics, as in {"hidden test accuracy": 0.9784}."""
-    found: dict[str, Any] = {}
-    for model in history.lock(revision).models:
+def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, Any]:
+    """Return all metrics, as in {"hidden test accuracy": 0.9784}."""
+    metrics: dict[str, Any] = {}
+    for model in files.lock(revision).models:
         path = paths.metrics(model)
-        scores = history.parse(history.METRICS, files.get(path, b"{}"), f"{revision.name}: {path}")
+        scores = files.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
         for split, values in scores.items():
-            found |= {f"{model} {split} {key}": value for key, value in values.items()}
-    content = files.get(paths.DETAILS, b"[]")
-    for entry in history.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
+            metrics |= {f"{model} {split} {key}": value for key, value in values.items()}
+    content = contents.get(paths.DETAILS, b"[]")
+    for entry in files.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
-        found |= {f"{measured} {key}": value for key, value in entry.items()}
-    return found
+        metrics |= {f"{measured} {key}": value for key, value in entry.items()}
+    return metrics
 
 
 def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Name, both values and the change of everything in two mappings."""
+    """Return the name, both values and the change of everything in two mappings."""
     return [
         (name, _value(old.get(name)), _value(new.get(name)), _change(old.get(name), new.get(name)))
         for name in dict.fromkeys([*old, *new])
@@ -125,26 +128,26 @@ def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str
 
 
 def _value(value: Any) -> str:
-    return "-" if value is None else shorten(history.shown(value), MAX_CELL)
+    return "-" if value is None else shorten(files.format_value(value), MAX_CELL)
 
 
 def _change(old: Any, new: Any) -> str:
     if type(old) is type(new) in (int, float) and old != new:
         return f"{new - old:+.{formats.SIGNIFICANT_DIGITS}g}"
-    return "" if history.shown(old) == history.shown(new) else "changed"
+    return "" if files.format_value(old) == files.format_value(new) else "changed"
 
 
 def _disagreements(
     compared: Mapping[str, Comparison], second: Revision
 ) -> Iterator[tuple[str, int, list[tuple[Any, ...]]]]:
-    """Each model, on how many test images the revisions disagree, and the most confident of these.
+    """Yield each model, the number of test images of disagreement, and the most confident of them.
 
-    Raises AbsentError if the images are not here.
+    Raises MissingOutputError if the images are not here.
     """
     path = paths.prepared("test")
     for model, (labels, old, new, confidence) in compared.items():
-        images = formats.parse_arrays(history.read(second, path), str(path), ["images"])["images"]
-        names = dict(enumerate(history.dataset(second).labels))
+        images = formats.parse_arrays(files.read(second, path), str(path), ["images"])["images"]
+        names = dict(enumerate(files.label_names(second)))
         differing = np.flatnonzero(old != new)
         shown = differing[np.argsort(-confidence[differing], kind="stable")][:MAX_DISAGREEMENTS]
         tiles = [
@@ -155,24 +158,24 @@ def _disagreements(
 
 
 def _png(image: np.ndarray) -> bytes:
-    """A picture of an image float32 (side, side) from 0 (paper) to 1 (ink)."""
+    """Return a picture of an image float32 (side, side) from 0 (paper) to 1 (ink)."""
     content = io.BytesIO()
     Image.fromarray(np.round(255 - 255 * image).astype(np.uint8)).save(content, "PNG")
     return content.getvalue()
 
 
 def _charts(names: list[str], warnings: list[str]) -> list[Any]:
-    """The charts of `dvc plots diff`, with the revisions in the order of the page."""
+    """Return the charts of `dvc plots diff`, with the revisions in the order of the page."""
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"dvc plots diff: {done.stderr.strip().splitlines()[0]}")
-    # To DVC, the workspace comes first.
+    # DVC puts the workspace first.
     plots = json.loads(done.stdout.replace(json.dumps(names[::-1]), json.dumps(names)))
     for error in plots.get("errors", []):
         warnings.append(f"{error['rev']}: no chart of {error.get('source') or error['msg']}")
-    found = [plot for source in plots.get("data", {}).values() for plot in source]
-    return [plot["content"] for plot in found if plot["type"] == "vega" and plot["content"]]
+    drawn = [plot for source in plots.get("data", {}).values() for plot in source]
+    return [plot["content"] for plot in drawn if plot["type"] == "vega" and plot["content"]]
 
 
 if __name__ == "__main__":

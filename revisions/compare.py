@@ -1,6 +1,6 @@
-"""`make compare REV=main [REV2=workspace]`: is the other revision really better?
+"""`make compare REV=main [REV2=workspace]`: is one revision really better?
 
-On the same test images, and over all seeds that the settings have been run with.
+Models are compared on the same test images, settings over all seeds that they have been run with.
 """
 
 import csv
@@ -14,13 +14,15 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
 
-from digits import metrics, paths
-from digits.errors import UserError
-from digits.stage import run_main
-from digits.text import columns, printable, shorten, wrapped
-from tools import history
-from tools.history import SEED, WORKSPACE, Lock, Model, Revision
-from tools.statistics import MIN_SEEDS, difference, p_value, verdict, welch
+from digits import metrics
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import columns, sanitize, shorten, wrap
+from revisions import files, runs
+from revisions.files import WORKSPACE, Lock, Revision
+from revisions.runs import SEED, Model
+from revisions.verdicts import MIN_SEEDS, difference, p_value, verdict, welch
 
 MAX_VALUE = 40
 MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
@@ -48,18 +50,18 @@ class Comparison(NamedTuple):
 
 def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
     """Compare each model that both have. Raises UserError if there is none, or images differ."""
-    old, new = history.lock(first), history.lock(second)
+    old, new = files.lock(first), files.lock(second)
     compared = {}
     for name in (name for name in old.models if name in new.models):
         path = paths.predictions(name)
         (labels, before, sure), (others, after, surer) = (
-            parse_predictions(history.read(revision, path), f"{revision.name}: {path}")
+            parse_predictions(files.read(revision, path), f"{revision.name}: {path}")
             for revision in (first, second)
         )
         if not test_images(old) & test_images(new) or not np.array_equal(labels, others):
             raise UserError(
-                f"{first.name} and {second.name} have other test images, or prepare them in "
-                "another way; only predictions for the same images can be compared"
+                f"{first.name} and {second.name} use different test images, or prepare them "
+                "differently; only predictions for the same images can be compared"
             )
         compared[name] = Comparison(labels, before, after, np.maximum(sure, surer))
     if not compared:
@@ -68,14 +70,17 @@ def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
 
 
 def parse_predictions(content: bytes, source: str) -> np.ndarray:
-    """Labels, predictions and confidences in a file of them, float64 (3, n). Raises UserError."""
+    """Parse a file of predictions: labels, predictions, confidences, float64 (3, n).
+
+    Raises UserError if it is not such a file.
+    """
     rows = list(csv.DictReader(content.decode(errors="replace").splitlines()))
-    found = history.parse(PREDICTIONS, rows, source)
-    return np.array([(row.label, row.prediction, row.confidence) for row in found]).T
+    parsed = files.parse(PREDICTIONS, rows, source)
+    return np.array([(row.label, row.prediction, row.confidence) for row in parsed]).T
 
 
 def test_images(lock: Lock) -> set[str]:
-    """MD5 of the raw data and of the prepared test images; either tells which images they are."""
+    """Return the MD5 of the raw data and of the prepared test images; either identifies them."""
     raw = str(paths.raw(str(lock.parameters.get("prepare.dataset"))))
     return {lock.inputs.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
 
@@ -83,9 +88,9 @@ def test_images(lock: Lock) -> set[str]:
 def conclusions(
     compared: Mapping[str, Comparison], first: Revision, second: Revision
 ) -> tuple[list[str], list[str]]:
-    """The verdicts, with "" before each model, and the commands that run missing seeds."""
+    """Return the verdicts, with "" before each model, and the commands that run missing seeds."""
     both, names = (first, second), (first.name, second.name)
-    known, _ = history.runs()
+    known, _ = runs.models()
     text, olds, news = [], [], []
     for model, (labels, before, after, _) in compared.items():
         old, new = (f"{(labels == side).mean():.2%}" for side in (before, after))
@@ -102,13 +107,13 @@ def conclusions(
         ]
         one, other = (_sample(revision, model, known) for revision in both)
         if one[0].settings == other[0].settings:
-            text.append("  over seeds: only the seeds differ, so this difference is due to chance")
+            text.append("  over seeds: only the seeds differ, so the difference is noise")
         else:
             text += _over_seeds(one, other, names)
             olds.append(one)
             news.append(other)
     for revision in both:
-        if models := sorted(set(history.lock(revision).models) - compared.keys()):
+        if models := sorted(set(files.lock(revision).models) - compared.keys()):
             text += ["", f"not compared, only in {revision.name}: {', '.join(models)}"]
     commands = [*_command(first, olds), *_command(second, news)]
     return text, [*commands, "  dvc queue start"] if commands else []
@@ -131,30 +136,30 @@ def _over_seeds(one: list[Model], other: list[Model], names: tuple[str, str]) ->
 
 
 def _sample(revision: Revision, name: str, known: Iterable[Model]) -> list[Model]:
-    """A revision's model, and the `known` ones that only chance makes different."""
-    content = history.read(revision, paths.metrics(name))
-    model = history.model(history.lock(revision), name, revision.name, content)
+    """Return a revision's model, and the `known` ones that only chance makes different."""
+    content = files.read(revision, paths.metrics(name))
+    model = runs.model(files.lock(revision), name, revision.name, content)
     same = {other.seeds: other for other in known if other.settings == model.settings}
     return list((same | {model.seeds: model}).values())
 
 
 def _missing(sample: list[Model]) -> list[str]:
-    """Seeds to train with, so that there are MIN_SEEDS."""
+    """Return seeds to train with, so that there are MIN_SEEDS."""
     used = {model.seeds[1] for model in sample}
     unused = [seed for seed in map(str, range(1, 2 * MIN_SEEDS)) if seed not in used]
     return unused[: max(0, MIN_SEEDS - len(sample))]
 
 
 def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
-    """The lines of the command that puts a revision's missing seeds into DVC's queue."""
+    """Return the lines of the command that puts a revision's missing seeds into DVC's queue."""
     missing = {f"train_{sample[0].settings.model}": _missing(sample) for sample in samples}
     seeds = {stage: ",".join(values) for stage, values in missing.items() if values}
     if not seeds:
         return []
-    lock = history.lock(revision).only("prepare", *seeds)
-    changes = history.changes(lock.made_from, history.in_workspace(lock))
+    lock = files.lock(revision).only("prepare", *seeds)
+    changes = files.diff(lock.inputs_and_params, files.current_inputs(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
-    # Its code or data are only there, and so are its parameters.
+    # Code or data that differ are only there, and so are the parameters.
     elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
     options = {} if elsewhere else options
     options |= {f"{stage}.{SEED}": values for stage, values in seeds.items()}
@@ -162,18 +167,18 @@ def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
     command = f"dvc exp run --queue {settings}"
     if elsewhere:
         command = f"git switch --detach {revision.commit[:7]} && {command} && git switch -"
-    # Indented and continued.
+    # The lines are indented and continued.
     lines = textwrap.wrap(command, columns() - 5, break_long_words=False, break_on_hyphens=False)
     return [f"  {line}" for line in " \\\n".join(lines).splitlines()]
 
 
 def origin(revision: Revision) -> str:
-    """The revision's commit and date, and the changes since its run."""
+    """Describe a revision: its commit and date, and the changes since its run."""
     text = f"based on {revision.commit[:7]}"
     if revision.name != WORKSPACE:
         show = ("show", "--no-patch", "--format=%cd", "--date=format:%Y-%m-%d %H:%M")
-        text = f"{revision.commit[:7]}, {history.git(*show, revision.commit).strip()}"
-    changed = history.unrun(revision)
+        text = f"{revision.commit[:7]}, {files.git(*show, revision.commit).strip()}"
+    changed = files.stale_inputs(revision)
     return f"{text}, changed since its run: {changed}" if changed else text
 
 
@@ -181,12 +186,12 @@ def main() -> None:
     names = os.environ.get("REV", ""), os.environ.get("REV2", WORKSPACE)
     if "" in names:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
-    first, second = revisions = [history.find(name) for name in names]
+    first, second = revisions = [files.find(name) for name in names]
     compared = on_same_images(first, second)
-    made_from = [history.lock(revision).made_from for revision in revisions]
+    made_from = [files.lock(revision).inputs_and_params for revision in revisions]
     changed = [
         key if "/" in key else f"{key} {shorten(old, MAX_VALUE)} -> {shorten(new, MAX_VALUE)}"
-        for key, (old, new) in history.changes(*made_from).items()
+        for key, (old, new) in files.diff(*made_from).items()
     ]
     count = len(next(iter(compared.values())).labels)
     width = max(map(len, names))
@@ -194,7 +199,7 @@ def main() -> None:
     lines.append(f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}")
     verdicts, commands = conclusions(compared, first, second)
     seeds = ["", MORE_SEEDS, *commands] if commands else []
-    print(*map(printable, wrapped([*lines, *verdicts, *seeds])), sep="\n")
+    print(*map(sanitize, wrap([*lines, *verdicts, *seeds])), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The packages of the environment. Plumbing."""
+"""Check that the packages of the environment are installed."""
 
 import sys
 from importlib.util import find_spec

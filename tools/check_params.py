@@ -1,11 +1,12 @@
-"""All groups of parameters, each checked by the stage that reads it."""
+"""Check all groups of params.yaml, each by the stage that reads it."""
 
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from digits import params, paths, runtime
-from digits.errors import UserError
+from digits.plumbing import params, paths
+from digits.plumbing.errors import UserError
+from digits.portable import runtime
 from stages import evaluate, prepare
 
 

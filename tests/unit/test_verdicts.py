@@ -1,6 +1,6 @@
 """Verdicts in words. tests/pipeline/test_compare.py compares over seeds."""
 
-from tools.statistics import Difference, verdict, welch
+from revisions.verdicts import Difference, verdict, welch
 
 
 def test_samples_that_do_not_vary() -> None:

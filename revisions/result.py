@@ -1,0 +1,71 @@
+"""`make result`: show the results of the last run in a few lines."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+
+import tabulate
+
+from digits.plumbing import paths
+from digits.plumbing.errors import UserError
+from digits.plumbing.stage import run_main
+from digits.plumbing.terminal import sanitize, wrap
+from digits.portable import formats
+from revisions import files
+from revisions.compare import test_images
+from revisions.files import WORKSPACE, Revision
+from revisions.verdicts import Difference, difference, verdict
+
+# These metrics come first.
+FIRST = ("accuracy", "loss", "macro_f1", "calibration_error")
+
+
+def result() -> Iterator[str]:
+    """Yield the lines. Raises UserError where a file is missing or not that of the last run."""
+    workspace = files.find(WORKSPACE)
+    details, comparisons = (
+        formats.parse_json(files.read(workspace, path), str(path))
+        for path in (paths.DETAILS, paths.COMPARISON)
+    )
+    test = [entry for entry in details if entry["split"] == "test"]
+    names = [key for key in FIRST if key in test[0]]
+    names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
+    title = f"{files.lock(workspace).parameters['prepare.dataset']}, test images"
+    table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
+    header = [title, *(name.replace("_", " ").replace("f1", "F1") for name in names)]
+    yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
+    for entry in comparisons:
+        model, baseline = entry["model"], entry["baseline"]
+        interval = entry["accuracy_gain_ci95_low"], entry["accuracy_gain_ci95_high"]
+        result = Difference(entry["accuracy_gain"], interval, entry["mcnemar_p"])
+        conclusion = verdict(result, baseline, model, "models")
+        yield f"{model} vs. {baseline}: {difference(result)}; {conclusion}"
+    if changed := files.stale_inputs(workspace):
+        yield f"changed since this run: {changed}; run dvc repro"
+    try:
+        for path in files.list_files(workspace, str(paths.FIGURES)):
+            files.read(workspace, path)
+    except UserError as error:
+        yield str(error)
+    other = _another_run(workspace)
+    hint = f"; to compare: make compare REV={shlex.quote(other)}" if other else ""
+    yield f"figures: {paths.FIGURES}/{hint}"
+
+
+def _another_run(workspace: Revision) -> str:
+    """Return the name of a revision with a different run on the same test images, or ""."""
+    here = files.lock(workspace)
+    for revision in (workspace._replace(name="HEAD"), *files.references()):
+        with suppress(UserError):
+            there = files.lock(revision)
+            if there != here and test_images(there) & test_images(here):
+                return revision.name
+    return ""
+
+
+def main() -> None:
+    print(*map(sanitize, wrap(result())), sep="\n")
+
+
+if __name__ == "__main__":
+    run_main(main)
