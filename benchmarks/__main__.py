@@ -18,7 +18,8 @@ from benchmarks import fit
 from digits import data
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
-from digits.plumbing.stage import ROOT, run_main
+from digits.plumbing.loader import ROOT
+from digits.plumbing.stage import run_main
 
 FITS = {name: f"python -m benchmarks.fit {way}" for way, name in fit.WAYS.items()}
 WRITTEN = "data/prepared models metrics dvc.lock .dvc/cache"

@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
 
 def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
     """Compare each model that both have. Raises UserError if there is none, or images differ."""
-    old, new = files.lock(first), files.lock(second)
+    old, new = files.whole_lock(first), files.whole_lock(second)
     compared = {}
     for name in (name for name in old.models if name in new.models):
         path = paths.predictions(name)
@@ -81,8 +81,8 @@ def parse_predictions(content: bytes, source: str) -> np.ndarray:
 
 def test_images(lock: Lock) -> set[str]:
     """Return the MD5 of the raw data and of the prepared test images; either identifies them."""
-    raw = str(paths.raw(str(lock.parameters.get("prepare.dataset"))))
-    return {lock.inputs.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
+    raw = str(paths.raw(lock.parameters.get("prepare.dataset", "")))
+    return {lock.sources.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
 
 
 def conclusions(
@@ -157,7 +157,7 @@ def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
     if not seeds:
         return []
     lock = files.lock(revision).only("prepare", *seeds)
-    changes = files.diff(lock.inputs_and_params, files.current_inputs(lock))
+    changes = files.diff(lock.parameters | lock.sources, files.current_inputs(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
     # Code or data that differ are only there, and so are the parameters.
     elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
@@ -188,7 +188,7 @@ def main() -> None:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
     first, second = revisions = [files.find(name) for name in names]
     compared = on_same_images(first, second)
-    made_from = [files.lock(revision).inputs_and_params for revision in revisions]
+    made_from = [lock.parameters | lock.sources for lock in map(files.lock, revisions)]
     changed = [
         key if "/" in key else f"{key} {shorten(old, MAX_VALUE)} -> {shorten(new, MAX_VALUE)}"
         for key, (old, new) in files.diff(*made_from).items()

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from dvc.utils.flatten import flatten
 from dvc_data.index import DataIndexDirError
 from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError, first_line
@@ -31,15 +31,10 @@ LOCK = Path("dvc.lock")
 # Git's output is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
 T = TypeVar("T")
-
-
-class Loader(yaml.CSafeLoader):
-    """Reads YAML as DVC writes it: in version 1.2, "no" and "on" are texts."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [pair for pair in pairs if first in "tTfF" or not pair[0].endswith(":bool")]
-        for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
+# Limits of a dvc.lock that others wrote: nested deeper, it crashes PyYAML, and in a few bytes,
+# aliases can stand for any number of values.
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 100
+OPENED = re.compile(rb"[\[{]|[-?][ \t]+(?=[-?][ \t])")
 
 
 class Revision(NamedTuple):
@@ -56,7 +51,7 @@ class MissingOutputError(UserError):
 class File(BaseModel):
     """A file or folder."""
 
-    path: str
+    path: str = Field(pattern=r"^[^\x00-\x1f]+$")
     md5: str = ""
 
 
@@ -71,48 +66,74 @@ class Stage(BaseModel):
 
     deps: list[File] = []
     outs: list[File] = []
-    # Parameters by their file, as in {"train_hidden.units": 1000}.
+    # Parameters by their file, as in {"train_hidden.units": "1000"}.
     params: dict[str, Annotated[dict[str, Any], AfterValidator(flatten)]] = {}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.params.get(str(paths.PARAMS), {})
 
 
 class Lock(BaseModel):
     """dvc.lock: the inputs and outputs of each stage. Each path has an MD5."""
 
-    stages: dict[str, Stage]
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        return {file.path: file.md5 for stage in self.stages.values() for file in stage.deps}
+    stages: dict[Annotated[str, Field(pattern=r"^[\w@.-]+$")], Stage]
 
     @property
     def outputs(self) -> dict[str, str]:
         return {file.path: file.md5 for stage in self.stages.values() for file in stage.outs}
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        groups = (stage.params.get(str(paths.PARAMS), {}) for stage in self.stages.values())
-        return {key: value for group in groups for key, value in group.items()}
-
-    @property
     def sources(self) -> dict[str, str]:
-        """The code and data that no stage wrote."""
-        return {path: md5 for path, md5 in self.inputs.items() if path not in self.outputs}
+        """The code and data that no stage wrote; where stages used different ones, all MD5s."""
+        written = self.outputs
+        files = (file for stage in self.stages.values() for file in stage.deps)
+        return _by_key((file.path, file.md5) for file in files if file.path not in written)
 
     @property
-    def inputs_and_params(self) -> dict[str, Any]:
-        return self.parameters | self.sources
+    def parameters(self) -> dict[str, str]:
+        """The parameters as texts; where stages used different ones, all of them."""
+        values = (item for stage in self.stages.values() for item in stage.parameters.items())
+        return _by_key((key, format_value(value)) for key, value in values)
 
     @property
     def models(self) -> list[str]:
         """The names of the trained models; if there are evaluate.models, those, in that order."""
         names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
         trained = [name for name in names if str(paths.model(name)) in self.outputs]
-        listed = self.parameters.get("evaluate.models")
-        return [name for name in listed if name in trained] if isinstance(listed, list) else trained
+        listed = self.only("evaluate").stages.get("evaluate", Stage()).parameters
+        models = listed.get("evaluate.models")
+        return [name for name in models if name in trained] if isinstance(models, list) else trained
+
+    @property
+    def gap(self) -> str:
+        """What keeps this from being a whole run, or "".
+
+        In a whole run, the evaluation and all that it builds on used what the other stages wrote.
+        """
+        writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
+        written, used = self.outputs, ["evaluate"]
+        for name in used:
+            if name not in self.stages:
+                return f"no run of {name}"
+            for file in self.stages[name].deps:
+                if file.md5 != written.get(file.path, file.md5):
+                    return f"{name} used a different {file.path}"
+                writer = writers.get(file.path, name)
+                used += [writer] if writer not in used else []
+        return ""
 
     def only(self, *stages: str) -> "Lock":
         """Return the part of it that has these stages."""
         return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
+
+
+def _by_key(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for key, value in items:
+        if value not in values.setdefault(key, []):
+            values[key].append(value)
+    return {key: " and ".join(texts) for key, texts in values.items()}
 
 
 def find(name: str) -> Revision:
@@ -161,7 +182,7 @@ def lock(revision: Revision) -> Lock:
         refuse_conflicts()
         content = LOCK.read_bytes() if LOCK.is_file() else b""
     else:
-        (content,) = blobs([revision.commit], LOCK)
+        (content,) = blobs([(revision.commit, LOCK)])
     if not content:
         reason = "it was never run, or the project was in another folder"
         raise MissingOutputError(f"{revision.name} has no {LOCK}: {reason}")
@@ -175,16 +196,39 @@ def refuse_conflicts() -> None:
             raise UserError(f"merge conflict in {path}: see docs/troubleshooting.md")
 
 
+def whole_lock(revision: Revision) -> Lock:
+    """Read dvc.lock of a revision. Raises UserError as `lock` does, and if its run has a gap."""
+    run = lock(revision)
+    if run.gap:
+        raise UserError(f"{revision.name} is not a whole run: {run.gap}; {_remedy(revision)}")
+    return run
+
+
+def _remedy(revision: Revision) -> str:
+    return "run dvc repro" + (", then commit" if revision.name != WORKSPACE else "")
+
+
 def parse_lock(content: bytes, run: str) -> Lock:
-    """Parse the content of a run's dvc.lock."""
+    """Parse the content of a run's dvc.lock. Raises UserError if it is not one."""
+    too_large = UserError(f"{run}: {LOCK} is too large or nested too deeply")
+    if len(content) > MAX_BYTES or len(OPENED.findall(content)) > 10 * MAX_DEPTH:
+        raise too_large
     try:
-        # Ten times faster than ruamel.yaml; there may be hundreds to read.
-        values = Loader(content).get_single_data()
-        # A value may be nested too deeply to be printed.
-        str(values)
-        return parse(Lock.model_validate, values, f"{run}: {LOCK}")
+        # Ten times faster than ruamel.yaml; there may be hundreds to read. All values are texts:
+        # PyYAML reads YAML 1.1 and DVC writes 1.2, in which other texts are numbers or booleans.
+        values = yaml.load(content, yaml.CBaseLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
+    count, waiting = 0, [(values, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise too_large
+        if isinstance(value, dict | list):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += [(item, depth + 1) for item in inner]
+    return parse(Lock.model_validate, values, f"{run}: {LOCK}")
 
 
 def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
@@ -213,7 +257,14 @@ def read(revision: Revision, path: Path) -> bytes:
         return content
     if revision.name == WORKSPACE:
         raise UserError(f"{path} does not match {LOCK}; run dvc checkout, dvc pull or dvc repro")
+    if blobs([(revision.commit, path)]) != [b""]:
+        raise UserError(f"{revision.name}: {not_of_the_run(path)}; {_remedy(revision)}")
     raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
+
+
+def not_of_the_run(path: Path) -> str:
+    """Say that a file in Git is not the one that a run wrote."""
+    return f"{path} does not match {LOCK}"
 
 
 def _missing(revision: Revision, path: Path, error: Exception) -> MissingOutputError:
@@ -263,16 +314,17 @@ def label_names(revision: Revision) -> tuple[str, ...]:
     return parse(Description.model_validate_json, read(revision, paths.DATASET), source).labels
 
 
-def current_inputs(lock: Lock) -> dict[str, Any]:
-    """Return what lock.inputs_and_params would be if the workspace were run now."""
+def current_inputs(lock: Lock) -> dict[str, str]:
+    """Return what lock.parameters and lock.sources would be if the workspace were run now."""
     groups = {key.partition(".")[0] for key in lock.parameters}
-    now = flatten({name: group for name, group in params.read().items() if name in groups})
+    values = flatten({name: group for name, group in params.read().items() if name in groups})
+    now = {key: format_value(value) for key, value in values.items()}
     for name, md5 in lock.sources.items():
         path = Path(name)
         # Data that are not here count as unchanged.
         kept = md5 if path.is_relative_to(paths.RAW) else ""
         now[name] = md5_of_path(path) if path.exists() else kept
-    return dict(now)
+    return now
 
 
 def md5_of_path(path: Path) -> str:
@@ -287,35 +339,32 @@ def md5_of_path(path: Path) -> str:
     return f"{md5_of(json.dumps(listed, sort_keys=True).encode())}.dir"
 
 
-def diff(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def diff(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return the parameters and files whose values differ, with both; "none" if it has none."""
-    texts = {
-        key: (format_value(old.get(key, "none")), format_value(new.get(key, "none")))
-        for key in old | new
-    }
-    return {key: pair for key, pair in texts.items() if pair[0] != pair[1]}
+    pairs = {key: (old.get(key, "none"), new.get(key, "none")) for key in [*old, *new]}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def format_value(value: Any) -> str:
-    """Format a parameter as in params.yaml. (Compare only these: to PyYAML, 1e-05 is a text.)"""
+    """Format a parameter as in dvc.lock."""
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
 def stale_inputs(revision: Revision) -> str:
-    """Name what has changed since a revision's outputs were written, comma-separated."""
+    """Name what has changed in the workspace since its last run, comma-separated."""
+    if revision.name != WORKSPACE:
+        return ""
     run = lock(revision)
-    changed = [path for path, md5 in run.inputs.items() if run.outputs.get(path, md5) != md5]
-    if revision.name == WORKSPACE:
-        changed += diff(run.inputs_and_params, current_inputs(run))
-    return ", ".join(changed)
+    return ", ".join(diff(run.parameters | run.sources, current_inputs(run)))
 
 
-def blobs(commits: Iterable[str], path: Path) -> list[bytes]:
-    """Return the content, at each commit, of a file that Git tracks; b"" where there is none."""
-    names = "".join(f"{commit}:./{path}\n" for commit in commits)
+def blobs(files: Iterable[tuple[str, Path]]) -> list[bytes]:
+    """Return the content of files that Git tracks at commits; b"" where there is none."""
+    names = "".join(f"{commit}:./{path}\n" for commit, path in files)
     answers = io.BytesIO(git("cat-file", "--batch", stdin=names).encode(errors="surrogateescape"))
     contents = []
-    # "<id> blob <size>", the content and a line feed; or "<name> missing".
+    # "<id> <kind> <size>", the content and a line feed; or "<name> missing".
     while head := answers.readline().split():
-        contents.append(answers.read(int(head[2]) + 1)[:-1] if head[1] == b"blob" else b"")
+        content = answers.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b""
+        contents.append(content if head[1] == b"blob" else b"")
     return contents

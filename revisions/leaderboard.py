@@ -89,10 +89,9 @@ def _table(rows: Mapping[ModelSettings, list[Model]], common: set[tuple[str, str
 
 
 def main() -> None:
-    models, unfit = runs.models()
+    models, left_out = runs.models()
     lines = leaderboard(models)
-    if unfit:
-        lines.append(f"skipped {', '.join(unfit)}: dvc.lock or metrics do not match this pipeline")
+    lines += [f"skipped {', '.join(names)}: {reason}" for reason, names in left_out.items()]
     if QUEUE.is_dir():
         with Repo() as repo:
             queue = repo.experiments.celery_queue

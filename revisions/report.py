@@ -46,6 +46,7 @@ def main() -> None:
 def html(first: Revision, second: Revision) -> str:
     """Return the page. Raises UserError if a file that it would show does not match dvc.lock."""
     both, names = (first, second), [first.name, second.name]
+    old_lock, new_lock = (files.whole_lock(revision) for revision in both)
     warnings = [
         f"{revision.name}: changed since its run: {changed}"
         for revision in both
@@ -63,7 +64,7 @@ def html(first: Revision, second: Revision) -> str:
         disagreements = list(_disagreements(compared, second))
     except MissingOutputError as error:
         warnings.append(str(error))
-    parameters = [files.lock(revision).parameters for revision in both]
+    parameters = [old_lock.parameters, new_lock.parameters]
     template: jinja2.Template = jinja2.Template(
         TEMPLATE.read_text("utf-8"),
         autoescape=True,
@@ -132,9 +133,12 @@ def _value(value: Any) -> str:
 
 
 def _change(old: Any, new: Any) -> str:
-    if type(old) is type(new) in (int, float) and old != new:
-        return f"{new - old:+.{formats.SIGNIFICANT_DIGITS}g}"
-    return "" if files.format_value(old) == files.format_value(new) else "changed"
+    if files.format_value(old) == files.format_value(new):
+        return ""
+    try:
+        return f"{float(new) - float(old):+.{formats.SIGNIFICANT_DIGITS}g}"
+    except (TypeError, ValueError):
+        return "changed"
 
 
 def _disagreements(

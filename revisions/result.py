@@ -11,7 +11,7 @@ from digits.plumbing.errors import UserError
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import sanitize, wrap
 from digits.portable import formats
-from revisions import files
+from revisions import files, runs
 from revisions.compare import test_images
 from revisions.files import WORKSPACE, Revision
 from revisions.verdicts import Difference, difference, verdict
@@ -23,6 +23,7 @@ FIRST = ("accuracy", "loss", "macro_f1", "calibration_error")
 def result() -> Iterator[str]:
     """Yield the lines. Raises UserError where a file is missing or not that of the last run."""
     workspace = files.find(WORKSPACE)
+    lock = files.whole_lock(workspace)
     details, comparisons = (
         formats.parse_json(files.read(workspace, path), str(path))
         for path in (paths.DETAILS, paths.COMPARISON)
@@ -30,7 +31,7 @@ def result() -> Iterator[str]:
     test = [entry for entry in details if entry["split"] == "test"]
     names = [key for key in FIRST if key in test[0]]
     names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
-    title = f"{files.lock(workspace).parameters['prepare.dataset']}, test images"
+    title = f"{lock.parameters['prepare.dataset']}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
     header = [title, *(name.replace("_", " ").replace("f1", "F1") for name in names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
@@ -42,6 +43,8 @@ def result() -> Iterator[str]:
         yield f"{model} vs. {baseline}: {difference(result)}; {conclusion}"
     if changed := files.stale_inputs(workspace):
         yield f"changed since this run: {changed}; run dvc repro"
+    if unrun := runs.unrun_parameters(lock):
+        yield f"warning: {unrun}; run dvc repro --force"
     try:
         for path in files.list_files(workspace, str(paths.FIGURES)):
             files.read(workspace, path)

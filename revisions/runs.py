@@ -1,6 +1,7 @@
 """List the models of all runs in Git: branches, tags, commits and experiments."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
-from revisions.files import LOCK, Lock, blobs, format_value, git, parse, parse_lock, references
+from revisions import files
+from revisions.files import LOCK, Lock
 
 SEED = "seed"
 # metrics/NAME.json is like {"test": {"accuracy": 0.9784}}.
@@ -34,48 +36,102 @@ class Model(NamedTuple):
     test: float
 
 
-def models() -> tuple[list[Model], list[str]]:
-    """List the models of all finished runs, and the references that do not fit."""
-    named = references()
-    log = git("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
+def models() -> tuple[list[Model], dict[str, list[str]]]:
+    """List the models of all whole runs, and the references left out, by the reason."""
+    named = files.references()
+    log = files.git(
+        "log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK)
+    )
+    commits = [line.split() for line in log.splitlines()]
     names: dict[str, str] = {}
-    for name, commit in [*named, *(line.split() for line in log.splitlines())]:
+    for name, commit in [*named, *commits]:
         names.setdefault(commit, name)
+    locks, reasons = {}, {}
+    contents = files.blobs((commit, LOCK) for commit in names)
+    for (commit, run), content in zip(names.items(), contents, strict=True):
+        try:
+            locks[commit] = files.parse_lock(content or b"stages: {}", run)
+        except UserError as error:
+            reasons[run] = str(error)
+    # `dvc commit --force` can record other parameters for the same model: the oldest ones count.
+    trained_with: dict[str, dict[str, str]] = {}
+    for commit in [*(commit for _, commit in reversed(commits)), *names]:
+        for name in locks[commit].models if commit in locks else ():
+            trained_with.setdefault(*_training(locks[commit], name))
+    candidates = [
+        (commit, name)
+        for commit, lock in locks.items()
+        for name in lock.models
+        for md5, parameters in [_training(lock, name)]
+        if trained_with[md5] == parameters
+    ]
+    metrics = files.blobs((commit, paths.metrics(name)) for commit, name in candidates)
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
-    seen, unfit = set(), []
-    for (commit, run), content in zip(names.items(), blobs(names, LOCK), strict=True):
+    seen = set()
+    for (commit, name), content in zip(candidates, metrics, strict=True):
+        lock, run = locks[commit], names[commit]
+        md5, _ = _training(lock, name)
         try:
-            lock = parse_lock(content or b"stages: {}", run)
-            for name in lock.models:
-                md5 = lock.outputs[str(paths.model(name))]
-                if md5 not in seen:
-                    this = model(lock, name, run, *blobs([commit], paths.metrics(name)))
-                    listed.setdefault((this.settings, this.seeds), this)
-                    seen.add(md5)
-        except UserError:
-            unfit.append(run)
-    return list(listed.values()), [run for run, _ in named if run in unfit]
+            if lock.gap:
+                raise UserError(f"{run}: {lock.gap}; run dvc repro, then commit")
+            if md5 not in seen:
+                this = model(lock, name, run, content)
+                listed.setdefault((this.settings, this.seeds), this)
+                seen.add(md5)
+        except UserError as error:
+            reasons[run] = str(error)
+    left_out: dict[str, list[str]] = {}
+    for run in dict.fromkeys(run for run, _ in named if run in reasons):
+        left_out.setdefault(reasons[run].removeprefix(f"{run}: "), []).append(run)
+    return list(listed.values()), left_out
+
+
+def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:
+    """Return the MD5 of a model, and the parameters of its own stage."""
+    stage = f"train_{name}"
+    parameters = lock.only(stage).parameters.items()
+    own = {key: value for key, value in parameters if key.startswith(f"{stage}.")}
+    return lock.outputs[str(paths.model(name))], own
+
+
+def unrun_parameters(lock: Lock) -> str:
+    """Describe a parameter that the last commits do not have for the same model, or ""."""
+    recent = files.git("log", "-2", "--format=%H", "--", str(LOCK)).split()
+    for content in files.blobs((commit, LOCK) for commit in recent):
+        with suppress(UserError):
+            old = files.parse_lock(content, "HEAD")
+            trained = dict(_training(old, name) for name in old.models)
+            for md5, parameters in (_training(lock, name) for name in lock.models):
+                for key, pair in files.diff(trained.get(md5, parameters), parameters).items():
+                    return f"{LOCK} has {key} {pair[1]} for a model that was trained with {pair[0]}"
+    return ""
 
 
 def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
-    """Describe one of the models of a run, from its dvc.lock and its metrics/NAME.json."""
-    run_of_model = lock.only("prepare", f"train_{name}")
-    used = run_of_model.inputs_and_params
-    scores = parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
+    """Describe one of the models of a run, from its dvc.lock and its metrics/NAME.json.
+
+    Raises UserError if it lacks something, or if the metrics are not those in dvc.lock.
+    """
+    path = paths.metrics(name)
+    if files.md5_of(metrics) != lock.outputs.get(str(path)):
+        raise UserError(f"{run}: {files.not_of_the_run(path)}; run dvc repro, then commit")
+    scores = files.parse(METRICS, metrics, f"{run}: {path}")
+    made_by = lock.only("prepare", f"train_{name}")
+    texts, sources = made_by.parameters, made_by.sources
     try:
-        used["prepare.md5"] = used[str(paths.raw(used["prepare.dataset"]))][:8]
-        texts = {key: format_value(value) for key, value in sorted(used.items())}
+        texts["prepare.md5"] = sources[str(paths.raw(texts["prepare.dataset"]))][:8]
+        data = {key: text for key, text in sorted(texts.items()) if key.startswith("prepare.")}
+        others = {key: text for key, text in sorted(texts.items()) if key not in data}
         data, hyperparameters = (
-            {key.removeprefix(group): text for key, text in texts.items() if key.startswith(group)}
-            for group in ("prepare.", f"train_{name}.")
+            {key.removeprefix(group): text for key, text in part.items()}
+            for group, part in (("prepare.", data), (f"train_{name}.", others))
         )
         seeds = data.pop(SEED), hyperparameters.pop(SEED)
         validation, test = scores["validation"].get("accuracy"), scores["test"]["accuracy"]
     except KeyError as error:
-        raise UserError(f"{run} comes from a different pipeline: {error} is missing") from None
-    sources = sorted(run_of_model.sources.items())
-    code = [item for item in sources if paths.RAW not in Path(item[0]).parents]
+        raise UserError(f"{run}: comes from a different pipeline: {error} is missing") from None
+    code = [item for item in sorted(sources.items()) if paths.RAW not in Path(item[0]).parents]
     digest = hashlib.sha256(repr(code).encode()).hexdigest()
     settings = ModelSettings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
     return Model(settings, seeds, run, validation, test)

@@ -1,11 +1,7 @@
 """The stages of the pipeline, each run as `python -m stages.NAME`."""
 
-import time
+from digits.plumbing import environment, loader
 
-# Python runs this before it reads any other module of the project: see digits/plumbing/stage.py.
-# Times of files lag behind the clock by up to 10 ms.
-STARTED = time.time_ns() - 10_000_000
-
-from digits.plumbing.environment import require_packages  # noqa: E402
-
-require_packages()
+# Python runs this before it reads the stage and the modules that it imports.
+loader.install()
+environment.require_packages()

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from digits.plumbing import files, params
+from digits.plumbing import files, loader, params
 from digits.plumbing.errors import UserError
 from digits.plumbing.terminal import sanitize
 
-ROOT = Path(__file__).parents[2]
 PIPELINE = Path("dvc.yaml")
 PLUMBING = {Path("digits/plumbing"), Path("stages/__init__.py")}
 # A stage returns the content of each file that it writes.
@@ -65,7 +65,7 @@ def check_declared(outputs: Iterable[Path]) -> None:
     The message has each line to add. A stage not in dvc.yaml is not checked.
     """
     _check_declared(
-        frozenset([*files.inputs, *filter(counts, _modules())]),
+        frozenset([*files.inputs, *_modules()]),
         frozenset(map(Path, params.loaded)),
         frozenset(outputs),
     )
@@ -89,7 +89,7 @@ def _check_declared(
         entries = [entry for section in sections for entry in stage.get(section) or []]
         # An entry with options is a dictionary of its name.
         names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-        patterns = [re.sub(r"\$\{.*?\}", "*", name) for name in names]
+        patterns = [re.sub(r"\$\{(.*?)\}", _parameter, name) for name in names]
         missing += [
             f"add `- {path}` to {' or '.join(sections)}"
             for path in sorted(used)
@@ -100,28 +100,30 @@ def _check_declared(
         raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
 
 
-def counts(module: Path) -> bool:
+def counts(module: Path, source: bytes) -> bool:
     """Return whether a module can change a result: not if it is plumbing, or only a docstring."""
-    code = ast.parse((ROOT / module).read_text("utf-8"))
+    code = ast.parse(source)
     only_docstring = len(code.body) == (ast.get_docstring(code) is not None)
     return not PLUMBING & {module, *module.parents} and not only_docstring
 
 
-def _modules() -> set[Path]:
-    """Return the imported modules of this project, as dvc.yaml names them."""
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = {
-        Path(file).relative_to(ROOT) for file in files if file and Path(file).is_relative_to(ROOT)
-    }
-    return {path for path in paths if "site-packages" not in path.parts}
+def _modules() -> dict[Path, bytes]:
+    """Return the sources that can change a result, among those that Python compiled."""
+    return {path: source for path, source in loader.compiled.items() if counts(path, source)}
 
 
 def _changed_modules() -> list[str]:
-    """Return the imported modules that were changed since the stage began to import them."""
-    # A change that was undone counts: Python may have read it.
-    started: int = sys.modules["stages"].STARTED
+    """Return the modules whose file no longer holds the source that Python compiled."""
     return [
         str(path)
-        for path in sorted(_modules())
-        if not (ROOT / path).is_file() or (ROOT / path).stat().st_ctime_ns > started
+        for path, source in _modules().items()
+        if not (loader.ROOT / path).is_file() or (loader.ROOT / path).read_bytes() != source
     ]
+
+
+def _parameter(reference: re.Match[str]) -> str:
+    """Return the value that DVC puts in place of a ${reference} in dvc.yaml."""
+    value: Any = params.read()
+    for key in reference[1].strip().split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return "*" if value is None else str(value)

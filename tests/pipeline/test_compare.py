@@ -13,6 +13,7 @@ import yaml
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
+from revisions import files
 from revisions.compare import parse_predictions
 from tests.conftest import MODELS, WIDE, Workspace
 
@@ -31,6 +32,12 @@ def replace(path: Path, content: bytes) -> None:
     """Write a file that DVC may have linked to its cache."""
     path.unlink()
     path.write_bytes(content)
+
+
+def entry(stages: dict[str, Any], stage: str, path: Path | str) -> dict[str, str]:
+    """A stage's entry for a file in dvc.lock."""
+    entries: list[dict[str, str]] = stages[stage]["deps"] + stages[stage]["outs"]
+    return next(entry for entry in entries if entry["path"] == str(path))
 
 
 def write_lock(workspace: Workspace, stages: dict[str, Any]) -> None:
@@ -100,10 +107,13 @@ def test_settings_are_compared_over_seeds(small: Workspace) -> None:
         stages = small.lock()
         for seed, accuracy in enumerate(others, start=2):
             scores = {key: {"accuracy": accuracy} for key in ("validation", "test")}
-            (small.path / paths.metrics("hidden")).write_text(json.dumps(scores))
-            hidden = stages["train_hidden"]
-            hidden["params"]["params.yaml"]["train_hidden"] |= {"units": units, "seed": seed}
-            hidden["outs"][-1]["md5"] = f"{units:016}{seed:016}"
+            content = json.dumps(scores).encode()
+            (small.path / paths.metrics("hidden")).write_bytes(content)
+            parameters = stages["train_hidden"]["params"]["params.yaml"]["train_hidden"]
+            parameters |= {"units": units, "seed": seed}
+            for stage in ("train_hidden", "evaluate"):
+                entry(stages, stage, paths.model("hidden"))["md5"] = f"{units:016}{seed:016}"
+            entry(stages, "evaluate", paths.metrics("hidden"))["md5"] = files.md5_of(content)
             write_lock(small, stages)
             small.commit()
     expected = scipy.stats.ttest_ind(*reversed(sides), equal_var=False)
@@ -159,12 +169,30 @@ def test_changes_after_the_run_are_named(small: Workspace) -> None:
     small.run_module("revisions.report", env={"REV": "wide"})
     page = (small.path / "report/index.html").read_text()
     assert f"<li>workspace: changed since its run: {changed}</li>" in page
-    # As `dvc repro train_hidden` alone would leave it.
-    small.run("git", "restore", ".")
+
+
+def test_half_a_run_is_refused(small: Workspace) -> None:
+    """As `dvc repro train_hidden` leaves it, or a merge of dvc.lock by stage."""
     stages = small.lock()
-    stages["train_hidden"]["outs"][-1]["md5"] = "0" * 32
+    entry(stages, "train_hidden", paths.model("hidden"))["md5"] = "0" * 32
     write_lock(small, stages)
-    assert "changed since its run: models/hidden.keras\n" in compare(small, "wide")
+    reason = "evaluate used a different models/hidden.keras; run dvc repro"
+    for name in ("compare", "report", "result"):
+        done = small.run_module(f"revisions.{name}", env={"REV": "wide"}, status=1)
+        assert done.stderr == f"error: workspace is not a whole run: {reason}\n"
+    small.commit()
+    assert f"main is not a whole run: {reason}, then commit\n" in compare(small, "main", status=1)
+    assert f"skipped main: {reason}, then" in small.run_module("revisions.leaderboard").stdout
+
+
+def test_edited_metrics_are_refused(small: Workspace) -> None:
+    path = small.path / paths.metrics("hidden")
+    path.write_text(path.read_text().replace("0.", "0.9"))
+    small.commit()
+    said = f"{paths.metrics('hidden')} does not match dvc.lock; run dvc repro, then commit\n"
+    assert compare(small, "wide", "main", status=1) == f"error: main: {said}"
+    board = small.run_module("revisions.leaderboard").stdout
+    assert f"skipped main: {said}" in board
 
 
 def test_the_project_in_a_folder_of_a_repository(small: Workspace) -> None:
@@ -183,15 +211,15 @@ def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
     stages = small.lock()
     del stages["train_linear"]
     stages["train_hidden"]["params"]["params.yaml"]["train_hidden"]["units"] = "\x1b[31m64"
-    files = {file["path"]: file for kind in ("deps", "outs") for file in stages["prepare"][kind]}
     # A data set with other training images, but the same test images.
-    files["data/raw/small.npz"]["md5"] = "f" * 32
+    entry(stages, "prepare", "data/raw/small.npz")["md5"] = "f" * 32
     write_lock(small, stages)
     text = " ".join(compare(small, "wide").split())
     assert " linear: " not in text and " hidden: " in text
     assert "not compared, only in wide: linear" in text
     assert f"train_hidden.units {WIDE} -> ?[31m64" in text
-    files["data/prepared/test.npz"]["md5"] = "f" * 32
+    for stage in ("prepare", "evaluate"):
+        entry(stages, stage, "data/prepared/test.npz")["md5"] = "f" * 32
     write_lock(small, stages)
     said = compare(small, "wide", status=1)
     assert said.startswith("error: wide and workspace use different test images, or prepare")
@@ -229,5 +257,4 @@ def test_the_result(small: Workspace) -> None:
     # As after `dvc repro train_linear` alone.
     write_lock(small, {"train_linear": small.lock()["train_linear"]})
     (line,) = result(status=1)
-    assert line.startswith("error: workspace: no metrics/details.json (")
-    assert line.endswith("; to make it: dvc repro")
+    assert line == "error: workspace is not a whole run: no run of evaluate; run dvc repro"

@@ -1,11 +1,11 @@
 """A stage writes nothing if dvc.lock would record other inputs than it used."""
 
+import py_compile
+
 import pytest
 
 from tests.conftest import Workspace
 
-# As an editor, or `git switch` and back, leaves it: the same bytes, written again.
-TOUCH = "data_py = Path('digits/data.py'); data_py.write_bytes(data_py.read_bytes())"
 EDIT = "params_yaml = Path('params.yaml'); text = params_yaml.read_text(); params_yaml.write_text("
 
 
@@ -27,21 +27,44 @@ def run_while(workspace: Workspace, edit: str, status: int) -> str:
     [
         (f"{EDIT}text.replace('size: 300', 'size: 7'))", "params.yaml: prepare"),
         ("Path('data/raw/small.npz').write_bytes(b'')", "data/raw/small.npz"),
-        (TOUCH, "digits/data.py"),
-        ("Path('digits/plumbing/errors.py').unlink()", "digits/plumbing/errors.py"),
+        ("Path('digits/data.py').unlink()", "digits/data.py"),
+        # Back to what is committed, as by `git switch -`.
+        ("Path('digits/data.py').write_bytes(Path('committed.py').read_bytes())", "digits/data.py"),
     ],
 )
 def test_a_stage_with_changed_inputs_writes_nothing(
     small: Workspace, edit: str, named: str
 ) -> None:
+    module = small.path / "digits/data.py"
+    (small.path / "committed.py").write_bytes(module.read_bytes())
+    module.write_text(module.read_text().replace("return images.", "return 1 * images."))
     assert run_while(small, edit, status=1) == (
         f"error: {named} changed during the run, so nothing was written; run it again\n"
     )
 
 
-def test_other_files_may_change(small: Workspace) -> None:
-    edit = f"{EDIT}text.replace('units: 32', 'units: 7')); Path('digits/metrics.py').write_text('')"
-    assert run_while(small, edit, status=0) == ""
+def test_what_changes_no_result_may_change(small: Workspace) -> None:
+    edits = [
+        f"{EDIT}text.replace('units: 32', 'units: 7'))",
+        "Path('digits/metrics.py').write_text('')",
+        "Path('digits/plumbing/errors.py').unlink()",
+        # As an editor and a backup do.
+        "Path('digits/data.py').write_bytes(Path('digits/data.py').read_bytes())",
+        "Path('backup.py').hardlink_to('digits/data.py')",
+    ]
+    assert run_while(small, "; ".join(edits), status=0) == ""
+
+
+def test_a_compiled_file_never_runs(small: Workspace) -> None:
+    module = small.path / "digits/data.py"
+    source = module.read_text()
+    module.write_text(source.replace("np.float32(255)", "np.float32(1)"))
+    py_compile.compile(str(module), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    module.write_text(source)
+    prepared = small.path / "data/prepared/train.npz"
+    before = prepared.read_bytes()
+    small.stage("prepare")
+    assert prepared.read_bytes() == before
 
 
 def test_the_lines_that_dvc_yaml_lacks_are_named(small: Workspace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from digits.plumbing.errors import UserError
+from digits.plumbing.terminal import sanitize
 from revisions import files, runs
 from revisions.leaderboard import leaderboard
 
@@ -30,25 +31,35 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(data: str = "11", code: str = "12", model: str = "", **changes: Any) -> dict[str, Any]:
     """The stages in dvc.lock after a run of the hidden model; with other inputs, another model."""
     hyperparameters = {"units": 100, "seed": 1} | changes
-    md5 = model or f"{data} {code} {hyperparameters}"
+    prepared = {"path": "data/prepared/train.npz", "md5": data}
+    trained = {"path": "models/hidden.keras", "md5": model or f"{data} {code} {hyperparameters}"}
     return {
         "prepare": {
             "deps": [{"path": "data/raw/mnist.npz", "md5": data}],
             "params": {"params.yaml": {"prepare": {"dataset": "mnist", "seed": 1}}},
+            "outs": [prepared],
         },
         "train_hidden": {
-            "deps": [{"path": "b.py", "md5": code}],
+            "deps": [{"path": "b.py", "md5": code}, prepared],
             "params": {"params.yaml": {"train_hidden": hyperparameters}},
-            "outs": [{"path": "models/hidden.keras", "md5": md5}],
+            "outs": [trained],
         },
+        "evaluate": {"deps": [trained], "outs": [{"path": "metrics/hidden.json"}]},
     }
 
 
-def commit(stages: object, metrics: object = METRICS) -> str:
-    """Commit a dvc.lock with these stages, or this text; returns the commit."""
-    text = stages if isinstance(stages, str) else json.dumps({"stages": stages})
-    Path("dvc.lock").write_text(text)
-    Path("metrics/hidden.json").write_text(json.dumps(metrics))
+def commit(stages: Any, metrics: object = METRICS, edited: object = None) -> str:
+    """Commit a dvc.lock with these stages, or this text, and `metrics`; returns the commit.
+
+    The metrics in Git may have been edited after the run.
+    """
+    text = json.dumps(metrics)
+    if not isinstance(stages, str):
+        for out in stages.get("evaluate", {}).get("outs", []):
+            out["md5"] = files.md5_of(text.encode())
+        stages = json.dumps({"stages": stages})
+    Path("dvc.lock").write_text(stages)
+    Path("metrics/hidden.json").write_text(json.dumps(edited) if edited else text)
     git("add", ".")
     git("commit", "--quiet", "--allow-empty", "--message", "run")
     return git("rev-parse", "HEAD")
@@ -56,7 +67,7 @@ def commit(stages: object, metrics: object = METRICS) -> str:
 
 def fitting() -> list[runs.Model]:
     models, unfit = runs.models()
-    assert unfit == []
+    assert unfit == {}
     return models
 
 
@@ -90,24 +101,71 @@ def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds() -> None:
     assert len({model.settings for model in fitting()}) == 3
 
 
+def nested(text: str) -> str:
+    """A dvc.lock that has this text in place of a parameter."""
+    return json.dumps({"stages": run(units=7)}).replace("7", text)
+
+
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+REPRO = "; run dvc repro, then commit"
+
+
 @pytest.mark.parametrize(
-    ("stages", "metrics"),
+    ("stages", "metrics", "said"),
     [
-        (run() | {"prepare": None}, METRICS),
-        (run() | {"prepare": {"deps": "b.py"}}, METRICS),
-        ("a: [", METRICS),
-        (json.dumps({"stages": run(units=7)}).replace("7", "[" * 2000 + "]" * 2000), METRICS),
-        (run(), {"test": {}, "validation": {}}),
-        (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}),
+        (run() | {"prepare": None}, METRICS, "dvc.lock: stages.prepare: "),
+        (run() | {"prepare": {"deps": "b.py"}}, METRICS, "dvc.lock: stages.prepare.deps: "),
+        (run() | {"train_a\nb": {}}, METRICS, "dvc.lock: stages.train_a?b.[key]: "),
+        ("a: [", METRICS, "dvc.lock is not YAML ("),
+        (nested("[" * 30_000), METRICS, "dvc.lock is too large or nested too deeply"),
+        (nested("- " * 30_000), METRICS, "dvc.lock is too large or nested too deeply"),
+        (nested("[" * 300 + "]" * 300), METRICS, "dvc.lock is too large or nested too deeply"),
+        (f"a0: &a0 [x]\n{BOMB}", METRICS, "dvc.lock is too large or nested too deeply"),
+        ("a: &x [*x]", METRICS, "dvc.lock is not YAML ("),
+        (run(), {"test": {}, "validation": {}}, "comes from a different pipeline: 'accuracy' is "),
+        (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}, "metrics/hidden.json: test.acc"),
+        (run() | {"evaluate": {}}, METRICS, "metrics/hidden.json does not match dvc.lock" + REPRO),
+        ({**run(), "evaluate": run(seed=2)["evaluate"]}, METRICS, "evaluate used a different mod"),
+        ({**run(), "prepare": run("12")["prepare"]}, METRICS, "train_hidden used a different dat"),
     ],
 )
-def test_a_run_that_does_not_fit_is_left_out_by_name(stages: object, metrics: object) -> None:
+def test_a_run_that_does_not_fit_is_left_out_by_name(
+    stages: object, metrics: object, said: str
+) -> None:
     commit(run(seed=5))
     git("switch", "--quiet", "--create", "odd")
     commit(stages, metrics)
-    models, unfit = runs.models()
+    models, left_out = runs.models()
     assert [model.seeds for model in models] == [("1", "5")]
-    assert unfit == ["odd"]
+    ((reason, names),) = left_out.items()
+    assert names == ["odd"] and sanitize(reason).startswith(said)
+
+
+def test_metrics_that_were_edited_do_not_count() -> None:
+    commit(run(), edited={"test": {"accuracy": 0.99}, "validation": {"accuracy": 0.99}})
+    reason = "metrics/hidden.json does not match dvc.lock" + REPRO
+    assert runs.models() == ([], {reason: ["main"]})
+
+
+def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
+    commit(run())
+    git("switch", "--quiet", "--create", "early")
+    Path("dvc.lock").unlink()
+    Path("dvc.lock").mkdir()
+    Path("dvc.lock/x blob 9").write_text("stages: 1")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "A folder")
+    assert [model.run for model in fitting()] == ["main"]
+
+
+def test_parameters_that_were_recorded_without_a_run() -> None:
+    """`dvc commit --force` after an edit of params.yaml."""
+    commit(run(units=77, model="the same"))
+    commit(run(model="the same"))
+    assert [dict(model.settings.hyperparameters)["units"] for model in fitting()] == ["77"]
+    lock = files.lock(files.find("main"))
+    said = "dvc.lock has train_hidden.units 100 for a model that was trained with 77"
+    assert runs.unrun_parameters(lock) == said
 
 
 def test_a_name_that_no_revision_has() -> None:
@@ -123,8 +181,10 @@ def test_a_name_that_no_revision_has() -> None:
 
 
 def test_values_are_those_of_params_yaml() -> None:
-    text = json.dumps({"stages": run(units=[100, 50], schedule={"start": 1}, mode="no")})
-    commit(text.replace('"start": 1', '"start": 2026-01-02').replace('"no"', "no"))
+    commit(run(units=[100, 50], schedule={"start": 1}, mode="no"))
+    git("update-ref", "-d", "HEAD")
+    text = Path("dvc.lock").read_text().replace('"start": 1', '"start": 2026-01-02')
+    commit(text.replace('"no"', "no"))
     board = " ".join(leaderboard(fitting()))
     assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board
 
