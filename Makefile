@@ -8,14 +8,23 @@ endif
 # What a target runs finds python in .venv, as after `source .venv/bin/activate`; scripts in there
 # would stop working when the folder is moved.
 USER_PATH := $(PATH)
+unexport PIP_PREFIX PIP_TARGET PYTHONHOME PYTHONPATH
+export PIP_USER := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # As pip does, uv trusts the certificates of the system, such as those of a company's proxy.
 export UV_SYSTEM_CERTS ?= 1
 # Without --python, uv would install into whatever environment is active. What has to be built is
 # built with the locked setuptools.
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode \
+# uv does not read pip's configuration, so it is told of pip's index.
+PIP_INDEX = $(BIN)/python -m pip config list | sed -n "s/^.*[.]index-url='\(.*\)'$$/\1/p" | tail -n 1
+INSTALL := export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PIP_INDEX))}" && \
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode \
 	-c requirements.lock --build-constraints requirements.lock -r pyproject.toml
+
+# In .venv, so that the stages find python when somebody types .venv/bin/dvc without activation.
+ADD_TO_PATH := import os, sys; os.environ["PATH"] = f"{sys.prefix}/bin{os.pathsep}" + \
+	os.environ.get("PATH", os.defpath)
 
 # These reach the tools through the environment, as they were typed, and never a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
@@ -40,7 +49,7 @@ $(UV): requirements.lock
 	"with git clone, not as a ZIP file" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	"error: Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; try: make PYTHON=python3.12" % v[:2])'
-	@echo "Creating .venv. The first time, this downloads about 600 MB."
+	@echo "Creating .venv. The first time, this downloads about 600 MB, which takes minutes."
 	@$(PYTHON) -m venv $(VENV) || { echo "error: Python cannot create a virtual environment; on" \
 	"Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@sed -n '/^uv==/,/[^\\]$$/p' $< > $(VENV)/uv.txt
@@ -48,16 +57,18 @@ $(UV): requirements.lock
 	@touch $@
 
 $(VENV)/.setup: requirements.lock pyproject.toml revisions/charts.py | $(UV)
-	$(INSTALL)
+	@$(INSTALL)
+	@echo '$(ADD_TO_PATH)' \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/path.pth"
 	@python -m revisions.charts
 	@touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	$(INSTALL) --all-extras
+	@$(INSTALL) --all-extras
 	@touch $@
 
 $(VENV)/.setup-%: $(VENV)/.setup
-	$(INSTALL) --extra $*
+	@$(INSTALL) --extra $*
 	@touch $@
 
 result: setup ## show the result again
@@ -84,7 +95,7 @@ dataset: setup ## download a data set into data/raw/: NAME=fashion_mnist
 push: setup ## push all files of all runs, so that nobody runs them again
 	@python -m tools.push
 
-doctor: export PATH := $(USER_PATH)
+doctor: export USER_PATH := $(USER_PATH)
 doctor: ## check the environment, and name the remedies
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m tools.doctor
 

@@ -95,6 +95,10 @@ def data_warnings(data: RawData) -> Iterator[str]:
         yield f"the largest value in x_train is {largest}; pixels go from 0 to 255"
     if data.x_train[:, (0, -1)].mean() > 127:
         yield "the edges of most images are bright; pixels go from 0 (paper) to 255 (ink)"
+    counts = np.bincount(data.y_train, minlength=len(data.names))
+    if missing := [data.names[label] for label in np.flatnonzero(counts == 0)[:5]]:
+        hint = "; labels start from 0" if counts[0] == 0 else ""
+        yield f"no training image has the label {' or '.join(missing)}{hint}"
     training = {hash(image.tobytes()) for image in data.x_train}
     known = sum(hash(image.tobytes()) in training for image in data.x_test)
     if known:

@@ -93,18 +93,23 @@ def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
     )
 
 
-def summary(found: Predictions) -> dict[str, float]:
-    """Accuracy and loss; empty without images."""
-    if not len(found.labels):
+def summary(predictions: Predictions) -> dict[str, float]:
+    """Return accuracy and loss; nothing without images."""
+    if not len(predictions.labels):
         return {}
-    return {"accuracy": float(found.correct.mean()), "loss": found.loss}
+    return {"accuracy": float(predictions.correct.mean()), "loss": predictions.loss}
 
 
-def details(found: Predictions) -> dict[str, float]:
-    """Macro F1 and calibration error; n > 0."""
+def details(predictions: Predictions) -> dict[str, float]:
+    """Return macro F1 of the labels that occur, among labels or predictions, and calibration error.
+
+    n > 0.
+    """
+    confusion = predictions.confusion
+    occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
     return {
-        "macro_f1": float(per_label(found.confusion)["f1"].mean()),
-        "calibration_error": calibration_error(found.reliability),
+        "macro_f1": float(per_label(confusion)["f1"][occurs].mean()),
+        "calibration_error": calibration_error(predictions.reliability),
     }
 
 

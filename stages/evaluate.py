@@ -1,5 +1,6 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -38,6 +39,13 @@ def predict(
         logits = compute(images)
         if not np.isfinite(logits).all():
             raise UserError(f"{path}: the model's outputs are not finite; train it again")
+        if count := inference.saturated(model, logits):
+            problem = f"several outputs are exactly 1 for {count} of {len(labels)} {split} images"
+            print(
+                f"warning: {path}: {problem}, so the saved model predicts other labels than "
+                "metrics/ has; lower learning_rate",
+                file=sys.stderr,
+            )
         predicted[split] = metrics.predictions(logits, labels)
     return predicted, inference.linear_kernel(model)
 

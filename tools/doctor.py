@@ -67,7 +67,7 @@ def _shell() -> str:
     """Whether `dvc`, typed in the user's shell, finds this Python."""
     if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
         return Note(f"the folder was moved, so {ACTIVATE} fails: make clean && make")
-    python = shutil.which("python")
+    python = shutil.which("python", path=os.environ.get("USER_PATH"))
     if not python or not Path(python).parent.samefile(Path(sys.executable).parent):
         return Note(f"python is {python}; before dvc, type: source {ACTIVATE}")
     if not str(Path.cwd()).isascii():
@@ -79,7 +79,8 @@ def _git() -> str:
     refuse_conflicts()
     # DVC may have changed it in the second in which Git looked at it last.
     content = git("hash-object", "params.yaml").strip()
-    if content not in git("ls-files", "--stage", "params.yaml") and not git("diff", "params.yaml"):
+    known = content in git("ls-files", "--stage", "params.yaml")
+    if not known and not git("status", "--porcelain", "params.yaml"):
         remedy = "touch params.yaml && git restore params.yaml"
         raise UserError(f"git status misses a change in params.yaml: {remedy}")
     try:

@@ -1,5 +1,6 @@
 """Check that the packages of the environment are installed."""
 
+import os
 import sys
 from importlib.util import find_spec
 
@@ -7,11 +8,16 @@ NEEDED = ("dvc", "keras", "matplotlib", "numpy", "pydantic", "scipy", "tensorflo
 
 
 def require_packages() -> None:
-    """Exit with one line where a package is missing."""
+    """Exit with one line where a package is missing, or hidden by another Python's."""
+    specs = {name: find_spec(name) for name in NEEDED}
     # A command runs with the first `python` on the path, which need not be that of .venv.
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name, spec in specs.items() if spec is None]
     if missing:
         sys.exit(
             f"error: {sys.executable} lacks {', '.join(missing)}; "
             "run make, then: source .venv/bin/activate"
         )
+    folders = tuple(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    for spec in specs.values():
+        if sys.prefix != sys.base_prefix and spec and str(spec.origin).startswith(folders):
+            sys.exit(f"error: {spec.origin} hides the package in {sys.prefix}; unset PYTHONPATH")

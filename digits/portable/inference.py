@@ -39,6 +39,16 @@ def logits(
     return compute
 
 
+def saturated(model: keras.Model, logits: np.ndarray) -> int:
+    """Count the logits, float32 (n, labels), whose largest one is not the model's largest output.
+
+    Of large logits, several sigmoids are exactly 1.
+    """
+    activate = getattr(model.layers[-1], "activation", keras.activations.linear)
+    outputs = np.asarray(activate(tf.constant(logits)))
+    return int(np.sum(outputs.argmax(axis=1) != logits.argmax(axis=1)))
+
+
 def linear_kernel(model: keras.Model) -> np.ndarray | None:
     """Return the weights, float32 (pixels, labels), of a model that is a single dense layer."""
     dense = [type(layer) is keras.layers.Dense for layer in model.layers]

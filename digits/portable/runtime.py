@@ -15,7 +15,9 @@ from pydantic import Field
 from digits.plumbing import params
 
 # Variables of these families change the results of TensorFlow, XLA and Keras, or the figures.
-FAMILIES = re.compile("CUDA_|DNNL_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_")
+FAMILIES = re.compile(
+    "CUDA_|DNNL_|FREETYPE_|KERAS_|MPLBACKEND|NVIDIA_|ONEDNN_|TENSORFLOW_|TF_|XLA_"
+)
 # Exceptions, passed on to a stage; docs/reproducibility.md lists them.
 ALLOWED = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS")
 MACHINE = platform.machine().replace("aarch64", "arm64")

@@ -12,6 +12,7 @@ from tests.conftest import Checkout, Workspace
 QEMU = shutil.which("qemu-x86_64")
 # These would stop TensorFlow, Keras or Matplotlib, or change the bits, if they reached them.
 CIRCUMSTANCES = {
+    "FREETYPE_PROPERTIES": "truetype:interpreter-version=35",
     "KERAS_BACKEND": "jax",
     "KERAS_MAX_EPOCHS": "1",
     "LC_ALL": "C",

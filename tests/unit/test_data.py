@@ -60,20 +60,24 @@ def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) ->
     assert ("multiply by 255 first" in str(error.value)) == ("float" in message)
 
 
-def test_probable_mistakes_are_doubted() -> None:
+def test_probable_mistakes_are_warned_of() -> None:
     """Handwriting here is bright in the middle of a dark image, and no image is there twice."""
     images = np.zeros((9, 6, 6), np.uint8)
     images[:, 2:4, 2:4] = np.arange(200, 209)[:, None, None]
 
-    def doubts(train: np.ndarray, test: np.ndarray) -> list[str]:
-        return [*data.data_warnings(data.RawData(train, train, test, test, ("0",)))]
+    def warnings(train: np.ndarray, test: np.ndarray, first_label: int = 0) -> list[str]:
+        labels = first_label + np.arange(len(train), dtype=np.uint8) % 2
+        names = tuple("0123"[: labels.max() + 1])
+        return [*data.data_warnings(data.RawData(train, labels, test, labels, names))]
 
-    assert doubts(images[:5], images[5:]) == []
-    (dark,) = doubts(images[:5] // 200 * 16, images[5:])
+    assert warnings(images[:5], images[5:]) == []
+    (dark,) = warnings(images[:5] // 200 * 16, images[5:])
     assert dark == "the largest value in x_train is 16; pixels go from 0 to 255"
-    (bright,) = doubts(255 - images[:5], images[5:])
+    (bright,) = warnings(255 - images[:5], images[5:])
     assert bright.startswith("the edges of most images are bright; pixels go from 0 (paper) to 255")
-    assert doubts(images[:5], images[3:7]) == ["2 of 4 test images are also training images"]
+    said = "no training image has the label 0; labels start from 0"
+    assert warnings(images[:5], images[5:], first_label=1) == [said]
+    assert warnings(images[:5], images[3:7]) == ["2 of 4 test images are also training images"]
 
 
 def test_the_seed_chooses_what_is_held_out() -> None:

@@ -38,6 +38,9 @@ def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
         assert logits(IMAGES[:0]).shape == (0, 10)
         found = logits(IMAGES)
         np.testing.assert_allclose(activate(found) if activate else found, expected, atol=1e-6)
+    assert inference.saturated(loaded, found) == 0
+    # Several sigmoids, and no several of other activations, are exactly 1.
+    assert (inference.saturated(loaded, found * 1000) > 0) == (name == "sigmoid")
 
 
 def test_models_that_are_refused() -> None:
