@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from dvc.repo import Repo
@@ -17,6 +18,7 @@ from digits.plumbing.errors import UserError, first_line
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import redact, sanitize, wrap
 from digits.portable import runtime
+from revisions import files, runs
 from revisions.files import git, refuse_conflicts
 from stages import prepare
 from tools import check_params
@@ -126,7 +128,11 @@ def _pipeline() -> str:
     except Exception as error:
         # DVC raises many kinds: an invalid dvc.yaml, a damaged dvc.lock, a cache out of reach.
         raise UserError(f"{first_line(error)}; for more: dvc status") from None
-    return f"changed since the last run: {changed}"
+    text = f"changed since the last run: {changed}"
+    with suppress(UserError):
+        if unrun := runs.unrun_parameters(files.lock(files.find(files.WORKSPACE))):
+            return Note(f"{text}; {unrun}; dvc repro --force runs it")
+    return text
 
 
 def _remote() -> str:

@@ -39,7 +39,11 @@ def test_numbers_are_read_as_dvc_reads_them(path: Path) -> None:
     [
         ("train_hidden.units", (0, 10_001, 5.0, "5", True), "an integer from 1 to 10000"),
         ("train_linear.learning_rate", (0, 2, "1", float("nan")), "a number from 1e-09 to 1"),
-        ("prepare.dataset", ("", "../a", "a\n", 2024), "the name of a file in data/raw/ without .npz"),
+        ("prepare.dataset", ("", "../a", "a\n", 2024), "the name of a file in data/raw/ without"),
+            "prepare.dataset",
+            ("", "../a", "a\n", 2024),
+            "the name of a file in data/raw/ without .npz",
+        ),
         ("evaluate.models", ([], "linear"), "a list of at least one name: small letters, digits"),
         ("runtime.portable", ("yes", 1), "true or false"),
     ],
