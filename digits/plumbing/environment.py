@@ -18,6 +18,7 @@ def require_packages() -> None:
             "run make, then: source .venv/bin/activate"
         )
     folders = tuple(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
-    for spec in specs.values():
-        if sys.prefix != sys.base_prefix and spec and str(spec.origin).startswith(folders):
-            sys.exit(f"error: {spec.origin} hides the package in {sys.prefix}; unset PYTHONPATH")
+    for origin in (str(spec.origin) for spec in specs.values() if spec):
+        ours = origin.startswith(sys.prefix) or sys.prefix == sys.base_prefix
+        if origin.startswith(folders) and not ours:
+            sys.exit(f"error: {origin} hides the package in {sys.prefix}; unset PYTHONPATH")
