@@ -51,8 +51,8 @@ function certainty({ probabilities, unsure }) {
 
 function sentence(answer) {
   const parts = models.map((name) => {
-    const said = answer.models[name];
-    return `${name} ${said.label} (${certainty(said)})`;
+    const prediction = answer.models[name];
+    return `${name} ${prediction.label} (${certainty(prediction)})`;
   });
   return parts.join(", ");
 }
@@ -66,17 +66,17 @@ function show(message, answer = null, content = null) {
   if (answer) find("#image").src = answer.image;
   else find("#image").removeAttribute("src");
   models.forEach((name, column) => {
-    const said = answer?.models[name];
+    const prediction = answer?.models[name];
     const { label, note } = heads[column];
-    label.textContent = said?.label ?? "";
+    label.textContent = prediction?.label ?? "";
     label.classList.toggle("long", label.textContent.length > 2);
-    note.textContent = said ? certainty(said) : "";
+    note.textContent = prediction ? certainty(prediction) : "";
     rows.forEach((bars, row) => {
       const { fill, number } = bars[column];
-      const probability = said?.probabilities[row] ?? 0;
+      const probability = prediction?.probabilities[row] ?? 0;
       fill.style.width = percent(probability);
-      number.textContent = said ? percent(probability) : "";
-      number.parentElement.classList.toggle("best", said?.label === labels[row]);
+      number.textContent = prediction ? percent(probability) : "";
+      number.parentElement.classList.toggle("best", prediction?.label === labels[row]);
     });
   });
   buttons.forEach((button) => {
