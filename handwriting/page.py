@@ -1,16 +1,19 @@
 """The page of `make try`: draw or load a digit, see the answers, save it with its label.
 
-It answers browsers on this machine that have opened it, and no other website's requests. A request
+It answers a browser on this machine that has the address printed, which holds a token. A request
 holds a picture and perhaps a label, never a path; only saved images are stored.
 """
 
 import base64
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any
 
 import numpy as np
 
@@ -24,25 +27,29 @@ try:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup EXTRAS=handwriting")
 
 OWN = Path("data/own")
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 PORT = 7860
+# A token, as in Jupyter's addresses. A cookie would be sent to other users' ports, too.
+BASE = f"/{secrets.token_urlsafe(16)}/"
+METHODS = ["GET", "HEAD", "POST", "DELETE"]
 MAX_BYTES = 20 * 10**6
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src data:; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
     # A browser asks each time whether a file has changed.
     "Cache-Control": "no-cache",
-}
+}.items()
 
 
 def main() -> None:
@@ -54,53 +61,63 @@ def main() -> None:
         port = listener.getsockname()[1]
         if "SSH_CONNECTION" in os.environ:
             print(f"First, on your own machine: ssh -L {port}:127.0.0.1:{port} HOST")
-        print(f"Open http://127.0.0.1:{port} in a browser. Ctrl-C ends it.", flush=True)
+        print(f"Open http://127.0.0.1:{port}{BASE} in a browser. Press Ctrl-C to stop.", flush=True)
         server(app).run(sockets=[listener])
 
 
+class Connection(H11Protocol):
+    """A connection that is closed on Ctrl-C, or if no complete head of a request comes in time."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        # The first request must come in the time that Uvicorn grants for each further one.
+        self.on_response_complete()
+
+    def data_received(self, data: bytes) -> None:
+        # Uvicorn stops the clock at the first byte; handle_events stops it once a head is complete.
+        self.conn.receive_data(data)
+        self.handle_events()
+
+    def shutdown(self) -> None:
+        self.transport.abort()
+
+
 def listen() -> socket.socket:
-    """A socket that listens on PORT, or on another port if that is taken."""
+    """Return a socket that listens on PORT, or on a different port if that is taken."""
     with suppress(OSError):
         return socket.create_server((LOOPBACK[0], PORT))
     return socket.create_server((LOOPBACK[0], 0))
 
 
 def server(app: Starlette) -> uvicorn.Server:
-    """The server of the application; its `run` takes the sockets to listen on."""
+    """Return the server of the application; its `run` takes the sockets to listen on."""
+    # Uvicorn's default logging would close TensorFlow's handler, and with it stderr.
     config = uvicorn.Config(
-        app,
-        ws="none",
-        log_level="error",
-        # Its own would close TensorFlow's handler, and standard error with it.
-        log_config=None,
-        limit_concurrency=20,
-        # Ctrl-C waits no longer for somebody who sends nothing more.
-        timeout_graceful_shutdown=1,
+        app, http=Connection, ws="none", log_level="error", log_config=None, headers=[*HEADERS]
     )
     return uvicorn.Server(config)
 
 
 def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
-    """The files in static/, and the requests that they send.
+    """Return the application: the files in static/, and answers to the requests that they send.
 
     POST /recognize answers with the image that the models see in a picture, and their predictions.
-    POST /keep?label=7 stores that image, and answers with its path and its label before; DELETE
-    /keep removes it.
+    POST /keep?label=7 stores it, and answers with its path and its label before; DELETE removes it.
     """
     # Compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
 
-    # One picture is decoded at a time: while they work, no other request is answered.
-    async def answer(request: Request) -> Response:
-        images = preprocess.digits(await request.body())
-        found = recognizer(images)
+    # Pictures are decoded one after another, which bounds memory; no request is answered meanwhile.
+    async def predict(request: Request) -> Response:
+        images = preprocess.digits(await _body(request))
+        probabilities = recognizer(images)
         predictions = {
             name: {
                 "label": labels[int(shares.argmax())],
-                "unsure": recognize.unsure(found),
+                "unsure": recognize.unsure(probabilities),
                 "probabilities": shares.round(6).tolist(),
             }
-            for name, [shares] in found.items()
+            for name, [shares] in probabilities.items()
         }
         png = base64.b64encode(collection.png_bytes(images[0])).decode()
         return JSONResponse({"image": f"data:image/png;base64,{png}", "models": predictions})
@@ -110,41 +127,48 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         if request.method == "POST":
             label = request.query_params.get("label", "")
             collection.check_label(label, labels)
-        image = preprocess.digits(await request.body())[0]
-        try:
-            path, before = collection.keep(image, label, OWN)
-        except OSError as error:
-            raise UserError(f"not saved: {error.filename}: {error.strerror}") from None
+        image = preprocess.digits(await _body(request))[0]
+        path, before = collection.keep(image, label, OWN)
         return JSONResponse({"path": path and str(path), "before": before})
 
+    routes = [
+        Route("/names", JSONResponse({"models": models, "labels": labels}), methods=["GET"]),
+        Route("/recognize", predict, methods=["POST"]),
+        Route("/keep", keep, methods=["POST", "DELETE"]),
+        Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
+    ]
     return Starlette(
-        routes=[
-            Route("/names", JSONResponse({"models": models, "labels": labels})),
-            Route("/recognize", answer, methods=["POST"], max_body_size=MAX_BYTES),
-            Route("/keep", keep, methods=["POST", "DELETE"], max_body_size=MAX_BYTES),
-            Mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True)),
-        ],
-        middleware=[
-            Middleware(BaseHTTPMiddleware, dispatch=_guard),
-            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK),
-        ],
-        exception_handlers={UserError: _refusal, ClientDisconnect: _refusal},
+        routes=[Mount(BASE, routes=routes, max_body_size=MAX_BYTES)],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guard)],
+        exception_handlers=dict.fromkeys((UserError, OSError, ClientDisconnect), _refusal),
     )
 
 
-async def _guard(request: Request, answer: RequestResponseEndpoint) -> Response:
-    """Refuse requests from other websites, and those meant for another port."""
-    page, port = f"http://{request.headers.get('host')}", request.scope["server"][1]
-    if page.endswith(f":{port}") and request.headers.get("origin", page) == page:
-        response = await answer(request)
-    else:
-        response = PlainTextResponse(f"Refused. Open http://127.0.0.1:{port} in a browser.", 403)
-    response.headers.update(HEADERS)
-    return response
+async def _body(request: Request) -> bytes:
+    """Return the body of a request; what has come of a large one waits in a file for the rest."""
+    with SpooledTemporaryFile(max_size=2**16) as file:
+        async for part in request.stream():
+            file.write(part)
+        file.seek(0)
+        return file.read()
+
+
+async def _guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Refuse requests without the token, from a website, or meant for a different port."""
+    host, port = request.headers.get("host"), request.scope["server"][1]
+    if request.method not in METHODS:
+        return Response(status_code=405, headers={"Allow": ", ".join(METHODS)})
+    if (
+        host in [f"{name}:{port}" for name in LOOPBACK]
+        and request.headers.get("origin", f"http://{host}") == f"http://{host}"
+        and secrets.compare_digest(request.scope["path"][: len(BASE)].encode(), BASE.encode())
+    ):
+        return await call_next(request)
+    return PlainTextResponse("Refused. Open the address printed in the terminal.", 403)
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
-    text = str(error)
+    text = f"not saved: {error}" if isinstance(error, OSError) else str(error)
     return PlainTextResponse(f"{text[:1].upper()}{text[1:]}.", 422)
 
 

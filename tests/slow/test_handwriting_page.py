@@ -26,9 +26,9 @@ def address(mnist_pipeline: Workspace, tmp_path_factory: pytest.TempPathFactory)
     with mnist_pipeline.copy(tmp_path_factory.mktemp("page")).start(*command) as server:
         assert server.stdout and server.stderr
         printed = server.stdout.readline() + server.stdout.readline()
-        found = re.search(r"ssh -L (\d+):127\.0\.0\.1:\1 HOST\nOpen (http://127.*?:\1) ", printed)
-        assert found, printed
-        yield found[2]
+        match = re.search(r"ssh -L (\d+):127.0.0.1:\1 HOST\nOpen (http://127.*:\1/.+/) ", printed)
+        assert match, printed
+        yield match[2]
         server.send_signal(signal.SIGINT)
         assert (server.wait(), server.stderr.read()) == (128 + signal.SIGINT, "interrupted\n")
 
