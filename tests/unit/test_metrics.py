@@ -85,7 +85,19 @@ def test_a_published_comparison() -> None:
     # sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
     pairs = Pairs(both_right=5, only_baseline_right=7, only_model_right=1, both_wrong=8)
     assert pairs.p == pytest.approx(0.0703125)
-    assert pairs.ci95 == pytest.approx((-0.508, -0.013), abs=0.0005)
+    # But the test does not reject 0: the upper end is Clopper and Pearson's for 1 of 8.
+    share = scipy.stats.binomtest(1, 8).proportion_ci().high
+    assert pairs.interval() == pytest.approx((-0.508, (2 * share - 1) * 8 / 21), abs=0.0005)
+
+
+def test_the_interval_contains_0_exactly_where_the_test_does_not_reject_it() -> None:
+    for tests in (1, 3):
+        for n in (*range(1, 60), 400):
+            for first in range(n + 1):
+                pairs = Pairs(9000, first, n - first, 0)
+                low, high = pairs.interval(tests)
+                assert low <= pairs.gain <= high
+                assert (low <= 0 <= high) == (tests * pairs.p >= 0.05)
 
 
 def test_three_models_are_compared_with_the_first() -> None:
@@ -94,8 +106,8 @@ def test_three_models_are_compared_with_the_first() -> None:
     logits = {name: logits_of(np.arange(400) < n, 0.7) for name, n in wrong.items()}
     found = {name: metrics.predictions(values, labels) for name, values in logits.items()}
     hidden, same, deep = metrics.compare("linear", found)
-    low, high = Pairs(300, 0, 20, 80).ci95
+    low, high = Pairs(300, 0, 20, 80).interval(tests=3)
     p = hidden.pop("mcnemar_p")
     assert [*hidden.values()] == ["linear", "hidden", 20 / 400, low, high, 300, 0, 20, 80]
-    # Holm: the smallest of three p-values counts three times, the next twice, the last once.
-    assert (deep["mcnemar_p"], p, same["mcnemar_p"]) == pytest.approx((6 / 2**40, 4 / 2**20, 1))
+    # Bonferroni: three times twice the smaller tail.
+    assert (deep["mcnemar_p"], p, same["mcnemar_p"]) == pytest.approx((6 / 2**40, 6 / 2**20, 1))
