@@ -1,4 +1,4 @@
-"""Logits -> predictions and metrics; whether one of two models is better."""
+"""Compute predictions and metrics from logits, and whether one of two models is better."""
 
 import math
 from statistics import NormalDist
@@ -32,7 +32,7 @@ class Predictions(NamedTuple):
     reliability: Reliability
 
 
-class Pairs(NamedTuple):
+class PairedCounts(NamedTuple):
     """The same n > 0 images, counted by which of two models, baseline and model, is right."""
 
     both_right: int
@@ -86,7 +86,7 @@ class Pairs(NamedTuple):
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
-    """Predictions and derived counts from logits float32 (n, labels) and labels uint8 (n,)."""
+    """Compute predictions and derived counts from logits float32 (n, labels), labels uint8 (n,)."""
     probabilities, count = softmax(logits), logits.shape[1]
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
     correct = predicted == labels
@@ -123,14 +123,14 @@ def details(predictions: Predictions) -> dict[str, float]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, float32 (n, labels) -> the probabilities that training optimizes, in float64."""
+    """Compute the probabilities that training optimizes, float64: logits float32 (n, labels)."""
     largest = logits.max(axis=1, keepdims=True, initial=-np.inf)
     exponentials = np.exp(logits.astype(np.float64) - largest)
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative natural logarithm of the label's probability, in nats; NaN if n is 0."""
+    """Compute the mean negative logarithm of the label's probability, in nats; NaN if n is 0."""
     if not len(labels):
         return float("nan")
     given = probabilities[np.arange(len(labels)), labels]
@@ -151,7 +151,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Expected calibration error: the mean of |accuracy - confidence| over n > 0 images.
+    """Compute the expected calibration error: the mean |accuracy - confidence| of n > 0 images.
 
     Source: Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
     equation 3.
@@ -161,18 +161,20 @@ def calibration_error(bins: Reliability) -> float:
 
 
 def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95% confidence interval (low, high) of a proportion; n > 0, elementwise.
+    """Compute the 95% confidence interval (low, high) of a proportion; n > 0, elementwise.
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
     """
-    share = successes / n
-    center = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    margin = Z_95 * np.sqrt(share * (1 - share) / n + (Z_95 / (2 * n)) ** 2) / (1 + Z_95**2 / n)
+    fraction = successes / n
+    center = (fraction + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    margin = (
+        Z_95 * np.sqrt(fraction * (1 - fraction) / n + (Z_95 / (2 * n)) ** 2) / (1 + Z_95**2 / n)
+    )
     return center - margin, center + margin
 
 
 def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1, their harmonic mean, of each label; a share of nothing is 0.
+    """Compute precision, recall and F1, their harmonic mean, of each label; of nothing it is 0.
 
     float64 (labels,) each, from a confusion matrix, int64 (labels, labels).
     """
@@ -185,9 +187,9 @@ def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def pairs(baseline: np.ndarray, model: np.ndarray) -> Pairs:
-    """Compare on the same n > 0 images; bool (n,) each: is the prediction right?"""
-    return Pairs(
+def count_pairs(baseline: np.ndarray, model: np.ndarray) -> PairedCounts:
+    """Count the same n > 0 images by which predictions, bool (n,) each, are correct."""
+    return PairedCounts(
         both_right=int(np.sum(baseline & model)),
         only_baseline_right=int(np.sum(baseline & ~model)),
         only_model_right=int(np.sum(model & ~baseline)),
@@ -195,15 +197,16 @@ def pairs(baseline: np.ndarray, model: np.ndarray) -> Pairs:
     )
 
 
-def compare(baseline: str, found: dict[str, Predictions]) -> list[dict[str, str | float | int]]:
-    """How each other model compares with the baseline, an entry each.
+def compare(baseline: str, predicted: dict[str, Predictions]) -> list[dict[str, str | float | int]]:
+    """Compare each model with the baseline, an entry each.
 
     Intervals and p-values are corrected for the number of entries (Bonferroni): together they err
     in 5% at most.
     """
     entries: list[dict[str, str | float | int]] = []
-    for model in (name for name in found if name != baseline):
-        pair, tests = pairs(found[baseline].correct, found[model].correct), len(found) - 1
+    for model in (name for name in predicted if name != baseline):
+        pair = count_pairs(predicted[baseline].correct, predicted[model].correct)
+        tests = len(predicted) - 1
         low, high = pair.interval(tests)
         entries.append(
             {

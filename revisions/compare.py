@@ -1,46 +1,48 @@
-"""`make compare REV=main [REV2=workspace]`: is one revision really better?
+"""`make compare REV=main [REV2=workspace] [SPLIT=test]`: is one revision really better?
 
-Models are compared on the same test images, settings over all seeds that they have been run with.
+Settings are compared over all seeds that they have been run with, on the validation images: these
+decide, the test images report.
 """
 
-import csv
+import io
+import json
 import os
 import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
-from statistics import mean, stdev
-from typing import Annotated, NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, Field, TypeAdapter
+from dvc.repo import Repo
 
 from digits import metrics
-from digits.plumbing import paths
+from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import columns, sanitize, shorten, wrap
-from revisions import files, runs
+from revisions import files, runs, verdicts
 from revisions.files import WORKSPACE, Lock, Revision
 from revisions.runs import SEED, Model
-from revisions.verdicts import MIN_SEEDS, difference, p_value, verdict, welch
+from revisions.verdicts import MIN_SEEDS, RECOMMENDED_SEEDS
 
 MAX_VALUE = 40
-MORE_SEEDS = "Other seeds may change these verdicts. To run the missing ones:"
+MAX_MORE_SEEDS = 20
+MORE_SEEDS = (
+    "Choose the number of seeds first: to add some until there is a verdict errs three times as "
+    "often. To run them:"
+)
 
 
-class Prediction(BaseModel):
-    """A row of metrics/predictions/NAME.csv."""
+class Settings(params.Group):
+    """The smallest difference in accuracy that matters."""
 
-    label: int = Field(ge=0, le=255)
-    prediction: int = Field(ge=0, le=255)
-    confidence: float = Field(ge=0, le=1)
-
-
-PREDICTIONS = TypeAdapter(Annotated[list[Prediction], Field(min_length=1)]).validate_python
+    margin: float = params.number(0.0001, 0.5)
 
 
 class Comparison(NamedTuple):
-    """Labels and predictions of a model for n test images at two revisions, float64 (n,) each."""
+    """Labels and predictions of a model for n images at two revisions, float64 (n,) each."""
 
     labels: np.ndarray
     first: np.ndarray
@@ -48,112 +50,218 @@ class Comparison(NamedTuple):
     confidence: np.ndarray  # of the more confident one
 
 
-def on_same_images(first: Revision, second: Revision) -> dict[str, Comparison]:
-    """Compare each model that both have. Raises UserError if there is none, or images differ."""
+class SameImages(NamedTuple):
+    """The images that two revisions share, and their models' predictions for them."""
+
+    split: str
+    remark: str  # why this is not the split that was asked for, or ""
+    models: dict[str, Comparison]
+
+    @property
+    def num_images(self) -> int:
+        return len(next(iter(self.models.values())).labels)
+
+
+def wanted_split() -> str:
+    """Return SPLIT, validation or test. Raises UserError if it is something else."""
+    split = os.environ.get("SPLIT") or "validation"
+    if split not in ("validation", "test"):
+        raise UserError(f"SPLIT is {split!r}; must be validation or test")
+    return split
+
+
+def on_same_images(first: Revision, second: Revision, split: str) -> SameImages:
+    """Compare each model that both have, on the images of a split if these are the same.
+
+    Otherwise on the test images. Raises UserError if there is no model, or these differ, too.
+    """
     old, new = files.whole_lock(first), files.whole_lock(second)
+    both = [name for name in old.models if name in new.models]
+    if not both:
+        raise UserError(f"{first.name} and {second.name} have no model in common")
+    remark = ""
+    if split == "validation" and not images(old, split) & images(new, split):
+        remark = "They do not share validation images with predictions, so the test images decide."
+        split = "test"
     compared = {}
-    for name in (name for name in old.models if name in new.models):
-        path = paths.predictions(name)
+    for name in both:
+        path = paths.predictions(name, split)
         (labels, before, sure), (others, after, surer) = (
             parse_predictions(files.read(revision, path), f"{revision.name}: {path}")
             for revision in (first, second)
         )
-        if not test_images(old) & test_images(new) or not np.array_equal(labels, others):
+        if not images(old, split) & images(new, split) or not np.array_equal(labels, others):
             raise UserError(
                 f"{first.name} and {second.name} use different test images, or prepare them "
                 "differently; only predictions for the same images can be compared"
             )
         compared[name] = Comparison(labels, before, after, np.maximum(sure, surer))
-    if not compared:
-        raise UserError(f"{first.name} and {second.name} have no model in common")
-    return compared
+    return SameImages(split, remark, compared)
 
 
 def parse_predictions(content: bytes, source: str) -> np.ndarray:
     """Parse a file of predictions: labels, predictions, confidences, float64 (3, n).
 
-    Raises UserError if it is not such a file.
+    Raises UserError, which names `source`, if it is not such a file.
     """
-    rows = list(csv.DictReader(content.decode(errors="replace").splitlines()))
-    parsed = files.parse(PREDICTIONS, rows, source)
-    return np.array([(row.label, row.prediction, row.confidence) for row in parsed]).T
+    try:
+        rows = np.loadtxt(io.BytesIO(content), delimiter=",", skiprows=1, ndmin=2)
+        index, labels, predicted, confidence = rows.T
+    except ValueError:
+        raise UserError(f"{source} is not a table of four columns of numbers") from None
+    whole = np.array([labels, predicted])
+    if (
+        not np.array_equal(index, np.arange(len(index)))
+        or not np.isin(whole, np.arange(2**16)).all()
+        or not ((confidence >= 0) & (confidence <= 1)).all()
+    ):
+        raise UserError(f"{source}: an index, label, prediction or confidence is out of range")
+    return rows.T[1:]
 
 
-def test_images(lock: Lock) -> set[str]:
-    """Return the MD5 of the raw data and of the prepared test images; either identifies them."""
-    raw = str(paths.raw(lock.parameters.get("prepare.dataset", "")))
-    return {lock.sources.get(raw, ""), lock.outputs.get(str(paths.prepared("test")), "")} - {""}
+def images(lock: Lock, split: str) -> set[str]:
+    """Return MD5 sums that identify the images of a split for which there are predictions."""
+    prepared = lock.outputs.get(str(paths.prepared(split)), "")
+    if split == "test":
+        raw = str(paths.raw(lock.parameters.get("prepare.dataset", "")))
+        return {lock.sources.get(raw, ""), prepared} - {""}
+    # Earlier versions predicted the test images only, and wrote a file for each model.
+    known = str(paths.PREDICTIONS) in lock.outputs
+    validated = lock.parameters.get("prepare.validation_size") != "0"
+    return {prepared} - {""} if known and validated else set()
 
 
-def conclusions(
-    compared: Mapping[str, Comparison], first: Revision, second: Revision
-) -> tuple[list[str], list[str]]:
+def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[list[str], list[str]]:
     """Return the verdicts, with "" before each model, and the commands that run missing seeds."""
     both, names = (first, second), (first.name, second.name)
+    margin = params.check("compare", Settings, params.read()).margin
     known, _ = runs.models()
-    text, olds, news = [], [], []
-    for model, (labels, before, after, _) in compared.items():
-        old, new = (f"{(labels == side).mean():.2%}" for side in (before, after))
-        if np.array_equal(before, after):
-            text += ["", f"{model}: {old} and {new} correct, identical predictions"]
+    text: list[str] = []
+    missing: list[dict[str, list[str]]] = [{}, {}]
+    for name, compared in same.models.items():
+        if np.array_equal(compared.first, compared.second):
+            accuracy = (compared.labels == compared.first).mean()
+            text += ["", f"{name}: identical predictions, {accuracy:.2%} correct"]
             continue
-        pairs = metrics.pairs(before == labels, after == labels)
-        text += [
-            "",
-            f"{model}: {old} and {new} correct, {difference(pairs)}",
-            f"  only one correct: {pairs.only_baseline_right} in {names[0]}, "
-            f"{pairs.only_model_right} in {names[1]}; McNemar's exact test: {p_value(pairs.p)}",
-            f"  verdict, these two models: {verdict(pairs, *names, 'models')}",
-        ]
-        one, other = (_sample(revision, model, known) for revision in both)
-        if one[0].settings == other[0].settings:
-            text.append("  over seeds: only the seeds differ, so the difference is noise")
+        samples = [_sample(revision, name, known, same.split) for revision in both]
+        if samples[0][0].settings == samples[1][0].settings:
+            text += ["", f"{name}: only the seeds differ, so the difference is noise"]
         else:
-            text += _over_seeds(one, other, names)
-            olds.append(one)
-            news.append(other)
+            sides = _sides(samples, compared, same.split)
+            result = verdicts.compare(*sides)
+            text += ["", f"{name}: {verdicts.verdict(result, *names, margin)}"]
+            text += _means(result, [_accuracies(side) for side in sides], names)
+            for sample, seeds in zip(samples, missing, strict=True):
+                needed = max(RECOMMENDED_SEEDS - len(sample), 0)
+                if min(map(len, samples)) >= MIN_SEEDS:
+                    needed = verdicts.more_seeds(result, margin)
+                    undecided = verdicts.outcome(result, margin) == "undecided"
+                    needed = needed if undecided and needed <= MAX_MORE_SEEDS else 0
+                if needed:
+                    seeds[f"train_{name}"] = _unused(sample, needed)
+        text.append(_two_models(compared, names))
     for revision in both:
-        if models := sorted(set(files.lock(revision).models) - compared.keys()):
+        if models := sorted(set(files.lock(revision).models) - same.models.keys()):
             text += ["", f"not compared, only in {revision.name}: {', '.join(models)}"]
-    commands = [*_command(first, olds), *_command(second, news)]
+    commands = [line for side in zip(both, missing, strict=True) for line in _command(*side)]
     return text, [*commands, "  dvc queue start"] if commands else []
 
 
-def _over_seeds(one: list[Model], other: list[Model], names: tuple[str, str]) -> list[str]:
-    missing = [len(_missing(sample)) for sample in (one, other)]
-    if any(missing):
-        lacking = [f"{n} more of {name}" for n, name in zip(missing, names, strict=True) if n]
-        return [f"  over seeds: each side needs {MIN_SEEDS}; run {' and '.join(lacking)}"]
-    sides = [[model.test for model in sample] for sample in (one, other)]
-    result = welch(*sides)
-    old, new = (
-        f"{mean(side):.2%} (std {100 * stdev(side):.2f}, {len(side)} seeds)" for side in sides
-    )
-    return [
-        f"  over seeds: {old} and {new}, {difference(result)}; Welch's t-test: {p_value(result.p)}",
-        f"  verdict, over seeds: {verdict(result, *names, 'settings')}",
-    ]
-
-
-def _sample(revision: Revision, name: str, known: Iterable[Model]) -> list[Model]:
+def _sample(revision: Revision, name: str, known: Iterable[Model], split: str) -> list[Model]:
     """Return a revision's model, and the `known` ones that only chance makes different."""
     content = files.read(revision, paths.metrics(name))
-    model = runs.model(files.lock(revision), name, revision.name, content)
-    same = {other.seeds: other for other in known if other.settings == model.settings}
-    return list((same | {model.seeds: model}).values())
+    model = runs.model(files.lock(revision), name, revision, content)
+    same = {
+        other.seeds: other
+        for other in known
+        if other.settings == model.settings
+        # Different validation images would be a part of the difference.
+        and (split == "test" or other.validation_images == model.validation_images)
+    }
+    return [model, *(other for seeds, other in same.items() if seeds != model.seeds)]
 
 
-def _missing(sample: list[Model]) -> list[str]:
-    """Return seeds to train with, so that there are MIN_SEEDS."""
+def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
+    """Return, for both sides, which images each run has right, bool (k, n), if that is known.
+
+    Otherwise the accuracies, float64 (k,).
+    """
+    sides = []
+    for sample, predicted in zip(samples, (compared.first, compared.second), strict=True):
+        right = [predicted == compared.labels]
+        for model in sample[1:]:
+            path = paths.predictions(model.settings.model, split)
+            content = _cached(files.lock(model.revision), path)
+            if content is None:
+                break
+            labels, others, _ = parse_predictions(content, f"{model.revision.name}: {path}")
+            right.append(others == labels)
+        sides.append(right)
+    if any(len(right) < len(sample) for right, sample in zip(sides, samples, strict=True)):
+        return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
+    return [np.array(right) for right in sides]
+
+
+def _cached(lock: Lock, path: Path) -> bytes | None:
+    """Return the content of an output of a run from DVC's cache, if it is there."""
+    folder, md5 = lock.outputs.get(str(path.parent)), lock.outputs.get(str(path), "")
+    try:
+        if folder:
+            listed = json.loads(_cache_path(folder).read_bytes())
+            md5 = next(entry["md5"] for entry in listed if entry["relpath"] == path.name)
+        content = _cache_path(md5).read_bytes()
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        return None
+    return content if files.md5_of(content) == md5 else None
+
+
+def _cache_path(md5: str) -> Path:
+    return Path(_cache().oid_to_path(md5))
+
+
+@cache
+def _cache() -> Any:
+    with Repo() as repo:
+        return repo.cache.local
+
+
+def _accuracies(side: np.ndarray) -> np.ndarray:
+    return side if side.ndim == 1 else side.mean(axis=1)
+
+
+def _means(
+    result: verdicts.Difference, accuracies: list[np.ndarray], names: tuple[str, str]
+) -> list[str]:
+    if min(result.seeds) < MIN_SEEDS:
+        return []
+    sides = [
+        f"{name} {side.mean():.2%} (std {100 * side.std(ddof=1):.2f}, {len(side)} seeds)"
+        for name, side in zip(names, accuracies, strict=True)
+    ]
+    return [f"  {', '.join(sides)}; {verdicts.difference(result.gain, result.ci95)}"]
+
+
+def _two_models(compared: Comparison, names: tuple[str, str]) -> str:
+    """Compare the two models at hand, which says nothing about their settings."""
+    right = compared.first == compared.labels, compared.second == compared.labels
+    counts = metrics.count_pairs(*right)
+    sides = [f"{name} {side.mean():.2%}" for name, side in zip(names, right, strict=True)]
+    return (
+        f"  these two models, which say nothing about other seeds: {', '.join(sides)}; only one is "
+        f"correct: {counts.only_baseline_right} in {names[0]}, {counts.only_model_right} in "
+        f"{names[1]}; {verdicts.difference(counts.gain, counts.interval())}; "
+        f"{verdicts.pair_verdict(counts.gain, counts.interval(), counts.p, *names)}"
+    )
+
+
+def _unused(sample: list[Model], count: int) -> list[str]:
+    """Return seeds that no model of the sample has."""
     used = {model.seeds[1] for model in sample}
-    unused = [seed for seed in map(str, range(1, 2 * MIN_SEEDS)) if seed not in used]
-    return unused[: max(0, MIN_SEEDS - len(sample))]
+    return [seed for seed in map(str, range(1, len(used) + count + 1)) if seed not in used][:count]
 
 
-def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
+def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
     """Return the lines of the command that puts a revision's missing seeds into DVC's queue."""
-    missing = {f"train_{sample[0].settings.model}": _missing(sample) for sample in samples}
-    seeds = {stage: ",".join(values) for stage, values in missing.items() if values}
     if not seeds:
         return []
     lock = files.lock(revision).only("prepare", *seeds)
@@ -162,7 +270,7 @@ def _command(revision: Revision, samples: Iterable[list[Model]]) -> list[str]:
     # Code or data that differ are only there, and so are the parameters.
     elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
     options = {} if elsewhere else options
-    options |= {f"{stage}.{SEED}": values for stage, values in seeds.items()}
+    options |= {f"{stage}.{SEED}": ",".join(values) for stage, values in seeds.items()}
     settings = " ".join(f"-S {shlex.quote(f'{key}={value}')}" for key, value in options.items())
     command = f"dvc exp run --queue {settings}"
     if elsewhere:
@@ -187,19 +295,21 @@ def main() -> None:
     if "" in names:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
     first, second = revisions = [files.find(name) for name in names]
-    compared = on_same_images(first, second)
+    same = on_same_images(first, second, wanted_split())
     made_from = [lock.parameters | lock.sources for lock in map(files.lock, revisions)]
     changed = [
         key if "/" in key else f"{key} {shorten(old, MAX_VALUE)} -> {shorten(new, MAX_VALUE)}"
         for key, (old, new) in files.diff(*made_from).items()
     ]
-    count = len(next(iter(compared.values())).labels)
     width = max(map(len, names))
     lines = [f"{revision.name:{width}}  {origin(revision)}" for revision in revisions]
-    lines.append(f"{count:,} test images; changed: {', '.join(changed) or 'nothing'}")
-    verdicts, commands = conclusions(compared, first, second)
+    lines.append(
+        f"{same.num_images:,} {same.split} images; changed: {', '.join(changed) or 'nothing'}"
+    )
+    lines += [same.remark] if same.remark else []
+    text, commands = conclusions(same, first, second)
     seeds = ["", MORE_SEEDS, *commands] if commands else []
-    print(*map(sanitize, wrap([*lines, *verdicts, *seeds])), sep="\n")
+    print(*map(sanitize, wrap([*lines, *text, *seeds])), sep="\n")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import sanitize, shorten
 from digits.portable import formats
 from revisions import charts, compare, files, runs
-from revisions.compare import Comparison
+from revisions.compare import SameImages
 from revisions.files import WORKSPACE, MissingOutputError, Revision
 
 TEMPLATE = Path("revisions/report.html")
@@ -53,15 +53,16 @@ def html(first: Revision, second: Revision) -> str:
         if (changed := files.stale_inputs(revision))
     ]
     old, new = (_files(revision, warnings) for revision in both)
-    compared: dict[str, Comparison] = {}
+    same = SameImages("test", "", {})
     try:
-        compared = compare.on_same_images(first, second)
-        verdicts, commands = compare.conclusions(compared, first, second)
+        same = compare.on_same_images(first, second, compare.wanted_split())
+        verdicts, commands = compare.conclusions(same, first, second)
+        verdicts = [f"{same.num_images:,} {same.split} images. {same.remark}", *verdicts]
     except UserError as error:
         verdicts, commands = [str(error)], []
     disagreements = []
     try:
-        disagreements = list(_disagreements(compared, second))
+        disagreements = list(_disagreements(same, second))
     except MissingOutputError as error:
         warnings.append(str(error))
     parameters = [old_lock.parameters, new_lock.parameters]
@@ -84,6 +85,7 @@ def html(first: Revision, second: Revision) -> str:
         parameters=_rows(*parameters),
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
         disagreements=disagreements,
+        split=same.split,
         charts=_charts(names, warnings),
         figures=[
             (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
@@ -142,14 +144,14 @@ def _change(old: Any, new: Any) -> str:
 
 
 def _disagreements(
-    compared: Mapping[str, Comparison], second: Revision
+    same: SameImages, second: Revision
 ) -> Iterator[tuple[str, int, list[tuple[Any, ...]]]]:
-    """Yield each model, the number of test images of disagreement, and the most confident of them.
+    """Yield each model, the number of images of disagreement, and the most confident of them.
 
     Raises MissingOutputError if the images are not here.
     """
-    path = paths.prepared("test")
-    for model, (labels, old, new, confidence) in compared.items():
+    path = paths.prepared(same.split)
+    for model, (labels, old, new, confidence) in same.models.items():
         images = formats.parse_arrays(files.read(second, path), str(path), ["images"])["images"]
         names = dict(enumerate(files.label_names(second)))
         differing = np.flatnonzero(old != new)

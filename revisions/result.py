@@ -12,9 +12,9 @@ from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import sanitize, wrap
 from digits.portable import formats
 from revisions import files, runs
-from revisions.compare import test_images
+from revisions.compare import images
 from revisions.files import WORKSPACE, Revision
-from revisions.verdicts import Difference, difference, verdict
+from revisions.verdicts import difference, pair_verdict
 
 # These metrics come first.
 FIRST = ("accuracy", "loss", "macro_f1", "calibration_error")
@@ -37,10 +37,9 @@ def result() -> Iterator[str]:
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
     for entry in comparisons:
         model, baseline = entry["model"], entry["baseline"]
-        interval = entry["accuracy_gain_ci95_low"], entry["accuracy_gain_ci95_high"]
-        result = Difference(entry["accuracy_gain"], interval, entry["mcnemar_p"])
-        conclusion = verdict(result, baseline, model, "models")
-        yield f"{model} vs. {baseline}: {difference(result)}; {conclusion}"
+        gain, low, high = (entry[f"accuracy_gain{end}"] for end in ("", "_ci95_low", "_ci95_high"))
+        conclusion = pair_verdict(gain, (low, high), entry["mcnemar_p"], baseline, model)
+        yield f"{model} vs. {baseline}: {difference(gain, (low, high))}; {conclusion}"
     if changed := files.stale_inputs(workspace):
         yield f"changed since this run: {changed}; run dvc repro"
     if unrun := runs.unrun_parameters(lock):
@@ -61,7 +60,7 @@ def _another_run(workspace: Revision) -> str:
     for revision in (workspace._replace(name="HEAD"), *files.references()):
         with suppress(UserError):
             there = files.lock(revision)
-            if there != here and test_images(there) & test_images(here):
+            if there != here and images(there, "test") & images(here, "test"):
                 return revision.name
     return ""
 

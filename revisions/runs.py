@@ -10,7 +10,7 @@ from pydantic import FiniteFloat, TypeAdapter
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from revisions import files
-from revisions.files import LOCK, Lock
+from revisions.files import LOCK, Lock, Revision
 
 SEED = "seed"
 # metrics/NAME.json is like {"test": {"accuracy": 0.9784}}.
@@ -31,9 +31,9 @@ class Model(NamedTuple):
 
     settings: ModelSettings
     seeds: tuple[str, str]  # of prepare, of the training
-    run: str  # a name of the revision
-    validation: float | None  # None: no images were held out
-    test: float
+    revision: Revision
+    accuracies: dict[str, float]  # by split; without validation if no images were held out
+    validation_images: str  # their MD5
 
 
 def models() -> tuple[list[Model], dict[str, list[str]]]:
@@ -76,7 +76,7 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
             if lock.gap:
                 raise UserError(f"{run}: {lock.gap}; run dvc repro, then commit")
             if md5 not in seen:
-                this = model(lock, name, run, content)
+                this = model(lock, name, Revision(run, commit), content)
                 listed.setdefault((this.settings, this.seeds), this)
                 seen.add(md5)
         except UserError as error:
@@ -108,12 +108,12 @@ def unrun_parameters(lock: Lock) -> str:
     return ""
 
 
-def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
+def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     """Describe one of the models of a run, from its dvc.lock and its metrics/NAME.json.
 
     Raises UserError if it lacks something, or if the metrics are not those in dvc.lock.
     """
-    path = paths.metrics(name)
+    path, run = paths.metrics(name), revision.name
     if files.md5_of(metrics) != lock.outputs.get(str(path)):
         raise UserError(f"{run}: {files.not_of_the_run(path)}; run dvc repro, then commit")
     scores = files.parse(METRICS, metrics, f"{run}: {path}")
@@ -128,10 +128,12 @@ def model(lock: Lock, name: str, run: str, metrics: bytes) -> Model:
             for group, part in (("prepare.", data), (f"train_{name}.", others))
         )
         seeds = data.pop(SEED), hyperparameters.pop(SEED)
-        validation, test = scores["validation"].get("accuracy"), scores["test"]["accuracy"]
+        accuracies = {"test": scores["test"]["accuracy"]}
+        accuracies |= {key: score["accuracy"] for key, score in scores.items() if score}
     except KeyError as error:
         raise UserError(f"{run}: comes from a different pipeline: {error} is missing") from None
     code = [item for item in sorted(sources.items()) if paths.RAW not in Path(item[0]).parents]
     digest = hashlib.sha256(repr(code).encode()).hexdigest()
     settings = ModelSettings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
-    return Model(settings, seeds, run, validation, test)
+    validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
+    return Model(settings, seeds, revision, accuracies, validation_images)

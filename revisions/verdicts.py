@@ -1,73 +1,172 @@
-"""Is one of two models, or of two settings over several seeds, better? In words."""
+"""Is one of two settings better, or one of two models? The statistics, and the verdict in words."""
 
-import warnings
+import math
 from collections.abc import Sequence
-from statistics import mean
-from typing import NamedTuple
+from functools import cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from digits.metrics import Pairs
+from digits.metrics import SIGNIFICANCE
 
-SIGNIFICANCE = 0.05
 # With two seeds, the 95% interval of a mean is 18 standard deviations wide.
 MIN_SEEDS = 3
-# No assumption behind a p-value holds further than this.
-MIN_SHOWN_P = 1e-6
-# SciPy says so of a sample that does not vary.
-warnings.filterwarnings("ignore", "Precision loss occurred")
+RECOMMENDED_SEEDS = 5
+MAX_MORE_SEEDS = 1000
+POWER = 0.8
+# No assumption behind a p-value holds for rarer events.
+MAX_CASES = 1_000_000
 
 
 class Difference(NamedTuple):
-    """The second's accuracy minus the first's, its interval, and the p-value."""
+    """The accuracy of the second of two settings minus that of the first."""
 
     gain: float
-    ci95: tuple[float, float]
-    p: float
+    ci95: tuple[float, float]  # (-1, 1) if nothing can be told
+    seeds: tuple[int, int]
+    seed_variance: float  # of a run's accuracy over seeds, pooled; 0 if nothing can be told
+    image_variance: float | None  # of the gain over images; None: about these images only
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Welch's t-test and interval, samples of two or more. Source: Biometrika 34 (1947) 28-35."""
-    from scipy.stats import ttest_ind
+def compare(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Compare two settings by k runs of each: their accuracies, float64 (k,), or more.
 
-    gain = mean(second) - mean(first)
-    # If neither varies, nothing measures chance.
-    if len(set(first)) == len(set(second)) == 1:
-        return Difference(gain, (-1.0, 1.0), 1.0)
-    result = ttest_ind(second, first, equal_var=False)
-    return Difference(gain, result.confidence_interval(), result.pvalue)
+    More is bool (k, n): which of the same n images each run has right. Seeds and images are chance
+    (Bouthillier and others, MLSys 2021), so the gain has Welch's variance over seeds (Biometrika 34
+    (1947) 28-35) plus, if both sides are (k, n), a variance over images: that of an image's mean
+    difference, less its part from seeds, by n (compare Miller, arXiv:2411.00640, 2024).
+    """
+    from scipy.stats import t
+
+    sides, seeds = (first, second), (len(first), len(second))
+    one, other = (side if side.ndim == 1 else side.mean(axis=1) for side in sides)
+    gain = float(other.mean() - one.mean())
+    if min(seeds) < MIN_SEEDS or np.ptp(one) == np.ptp(other) == 0:
+        return Difference(gain, (-1.0, 1.0), seeds, 0.0, None)
+    images = None
+    if first.ndim == second.ndim == 2:
+        shares = [side.mean(axis=0) for side in sides]
+        from_seeds = sum(np.mean(p * (1 - p)) / (k - 1) for p, k in zip(shares, seeds, strict=True))
+        images = max(0.0, float(np.subtract(*shares).var() - from_seeds) / first.shape[1])
+    variances, freedoms = np.array([one.var(ddof=1), other.var(ddof=1)]), np.subtract(seeds, 1)
+    of_means = variances / seeds
+    total = of_means.sum() + (images or 0)
+    # The variance over so many images is as good as known.
+    freedom = total**2 / (of_means**2 / freedoms).sum()
+    low, high = t.interval(1 - SIGNIFICANCE, freedom, gain, math.sqrt(total))
+    pooled = float(np.average(variances, weights=freedoms))
+    return Difference(gain, (float(low), float(high)), seeds, pooled, images)
 
 
-def verdict(result: Pairs | Difference, first: str, second: str, compared: str) -> str:
-    """The conclusion; `first` and `second` name the two, `compared` is "models" or "settings"."""
-    if result.gain == 0:
+def outcome(found: Difference, margin: float) -> Literal["equal", "better", "worse", "undecided"]:
+    """What the second is; `margin` is the smallest difference in accuracy that matters.
+
+    Equal: both tests of Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987) 657-680, at 2.5% each.
+    """
+    low, high = found.ci95
+    if -margin < low and high < margin:
+        return "equal"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+def more_seeds(found: Difference, margin: float) -> int:
+    """How many more seeds each side needs to show a difference of `margin` with probability POWER.
+
+    At most MAX_MORE_SEEDS. Takes the noise in `found` as true; by the noncentral t distribution.
+    """
+    from scipy.stats import nct, t
+
+    sizes = np.arange(MAX_MORE_SEEDS) + np.array(found.seeds)[:, np.newaxis]
+    of_means = found.seed_variance / sizes
+    total = of_means.sum(axis=0) + (found.image_variance or 0)
+    freedom = total**2 / (of_means**2 / (sizes - 1)).sum(axis=0)
+    power = nct.sf(t.ppf(1 - SIGNIFICANCE / 2, freedom), freedom, margin / np.sqrt(total))
+    return int(np.searchsorted(power, POWER))
+
+
+def verdict(found: Difference, first: str, second: str, margin: float) -> str:
+    """The conclusion about two settings, called `first` and `second`."""
+    one, other = (max(0, MIN_SEEDS - count) for count in found.seeds)
+    if one or other:
+        least = f"each side needs {MIN_SEEDS} seeds, better {RECOMMENDED_SEEDS}"
+        return f"no verdict: {least}; at least {one} more of {first} and {other} more of {second}"
+    if not found.seed_variance:
+        return "cannot be told: the accuracy is the same for all seeds, so nothing measures chance"
+    here = " on these images" if found.image_variance is None else ""
+    more = more_seeds(found, margin)
+    power = f"about {more} more seed{'' if more == 1 else 's'} on each side would show"
+    if more in (0, MAX_MORE_SEEDS):
+        power = f"even {more:,} more seeds would not show" if more else "so many seeds mostly show"
+    low, high = map(points, found.ci95)
+    return {
+        "equal": f"equal{here}, within {100 * margin:g} points",
+        "better": f"{second} is better than {first}{here}",
+        "worse": f"{first} is better than {second}{here}",
+        "undecided": f"undecided{here}: between {low} and {high} points; {power} {100 * margin:g}",
+    }[outcome(found, margin)]
+
+
+def pair_verdict(gain: float, ci95: tuple[float, float], p: float, first: str, second: str) -> str:
+    """The conclusion about two models; of several pairs, with corrected p and intervals."""
+    if gain == 0:
         return "no clear difference: the accuracies are equal"
-    better, other = (second, first) if result.gain > 0 else (first, second)
-    clear = result.p < SIGNIFICANCE
-    conclusion = f"{better} is better than {other}" if clear else "no clear difference"
-    return f"{conclusion}: equally good {compared} would differ this much {frequency(result.p)}"
+    better, worse = (second, first) if gain > 0 else (first, second)
+    clear = ci95[0] > 0 or ci95[1] < 0
+    conclusion = f"{better} is better than {worse}" if clear else "no clear difference"
+    cases = 100
+    # Two digits, rounded up: "at most" holds.
+    while p * cases < 10 and cases < MAX_CASES:
+        cases *= 10
+    chance = "equally good models would differ by at least this much in at most"
+    return f"{conclusion}: {chance} {max(1, math.ceil(p * cases))} of {cases:,} cases"
 
 
-def frequency(p: float) -> str:
-    """A p-value as a natural frequency: "6 times in 100", "less than once in 1,000,000"."""
-    if p < MIN_SHOWN_P:
-        return f"less than once in {1 / MIN_SHOWN_P:,.0f}"
-    total = 100
-    while p * total < 1:
-        total *= 10
-    times = round(p * total)
-    return f"{'once' if times == 1 else f'{times} times'} in {total:,}"
+def points(share: float) -> str:
+    """A difference in percentage points, with its sign; zero has the sign +."""
+    # Two decimals would hide on which side of zero a small one is.
+    return f"{100 * share:+z.{4 if 5e-7 <= abs(share) < 5e-5 else 2}f}"
 
 
-def p_value(p: float) -> str:
-    """A p-value with two significant digits."""
-    if p < MIN_SHOWN_P:
-        return f"p < {MIN_SHOWN_P:f}"
-    return f"p = {np.format_float_positional(p, precision=2, fractional=False, trim='-')}"
+def difference(gain: float, ci95: tuple[float, float]) -> str:
+    """The gain with its interval."""
+    low, high = map(points, ci95)
+    return f"{points(gain)} points (95% interval {low} to {high})"
 
 
-def difference(result: Pairs | Difference) -> str:
-    """The gain with its interval, in percentage points."""
-    # z: zero has the sign +.
-    gain, low, high = (f"{100 * share:+z.2f}" for share in (result.gain, *result.ci95))
-    return f"{gain} points (95% interval {low} to {high})"
+def vs_best(samples: Sequence[Sequence[float]], models: Sequence[str]) -> tuple[list[str], float]:
+    """How each row's accuracies compare with those of the best mean; how much that is too high.
+
+    Tukey's test of all pairs holds although the best is chosen first; Kramer's version (Biometrics
+    12 (1956) 307-310) is for different sizes. The noise is pooled over a model's rows; that of the
+    noisiest model counts. The best mean is too high by the expected largest error if all are
+    equally good, else by less.
+    """
+    ranked = {row: np.array(s) for row, s in enumerate(samples) if len(s) >= MIN_SEEDS}
+    marks = ["cannot be told" if row in ranked else "too few seeds" for row in range(len(samples))]
+    if not any(map(np.ptp, ranked.values())):
+        return marks, 0.0
+    noises = []
+    for model in {models[row] for row in ranked}:
+        own = [sample for row, sample in ranked.items() if models[row] == model]
+        freedoms = [sample.size - 1 for sample in own]
+        pooled = np.average([sample.var(ddof=1) for sample in own], weights=freedoms)
+        noises.append((float(pooled), sum(freedoms)))
+    variance, freedom = max(noises)
+    critical, largest = _extremes(len(ranked), freedom)
+    best = max(ranked, key=lambda row: float(ranked[row].mean()))
+    for row, sample in ranked.items():
+        lead = critical * math.sqrt(variance / 2 * (1 / ranked[best].size + 1 / sample.size))
+        worse = ranked[best].mean() - sample.mean() > lead
+        marks[row] = "worse" if worse else "no clear difference"
+    marks[best] = "best"
+    error = math.sqrt(variance * np.mean([1 / sample.size for sample in ranked.values()]))
+    return marks, largest * error
+
+
+@cache
+def _extremes(rows: int, freedom: int) -> tuple[float, float]:
+    """Of normal deviates: the critical studentized range, and the expected largest."""
+    from scipy.stats import Normal, order_statistic, studentized_range
+
+    largest = order_statistic(Normal(), r=rows, n=rows).mean()
+    return studentized_range.ppf(1 - SIGNIFICANCE, max(2, rows), freedom), float(largest)

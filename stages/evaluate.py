@@ -51,22 +51,23 @@ def predict(
 
 
 def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) -> Outputs:
-    """Return the metrics of one model, and its predictions for the test images."""
-    test = predicted["test"]
-    return {
-        paths.metrics(name): formats.json_bytes(
-            {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
-        ),
-        paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels, **metrics.per_label(test.confusion)}
-        ),
-        paths.predictions(name): formats.csv_bytes(
+    """Return the metrics of one model, and its predictions."""
+    predictions = {
+        paths.predictions(name, split): formats.csv_bytes(
             {
-                "index": range(len(test.labels)),
-                "label": test.labels,
-                "prediction": test.predicted,
-                "confidence": test.confidence,
+                "index": range(len(part.labels)),
+                "label": part.labels,
+                "prediction": part.predicted,
+                "confidence": part.confidence,
             }
+        )
+        for split, part in predicted.items()
+    }
+    scores = {split: metrics.summary(part) for split, part in predicted.items()}
+    return predictions | {
+        paths.metrics(name): formats.json_bytes(scores),
+        paths.per_label(name): formats.csv_bytes(
+            {"label": dataset.labels, **metrics.per_label(predicted["test"].confusion)}
         ),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError
 from digits.portable import runtime
+from revisions import compare
 from stages import evaluate, prepare
 
 
@@ -14,6 +15,7 @@ def check(values: dict[str, Any]) -> None:
     """Check the `values` of all groups; raise UserError for the first group with problems."""
     params.check("prepare", prepare.Settings, values)
     params.check("runtime", runtime.Settings, values)
+    params.check("compare", compare.Settings, values)
     for model in params.check("evaluate", evaluate.Settings, values).models:
         stage = f"train_{model}"
         if not find_spec(f"stages.{stage}"):

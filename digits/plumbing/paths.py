@@ -8,6 +8,7 @@ DATASET = Path("data/prepared/dataset.json")
 DETAILS = Path("metrics/details.json")
 COMPARISON = Path("metrics/comparison.json")
 FIGURES = Path("metrics/figures")
+PREDICTIONS = Path("metrics/predictions")
 
 
 def raw(dataset: str) -> Path:
@@ -35,9 +36,9 @@ def metrics(name: str) -> Path:
     return Path(f"metrics/{name}.json")
 
 
-def predictions(name: str) -> Path:
-    """Return the path of a model's predictions for all test images."""
-    return Path(f"metrics/predictions/{name}.csv")
+def predictions(name: str, split: str = "test") -> Path:
+    """Return the path of a model's predictions for all test or validation images."""
+    return PREDICTIONS / f"{name}{'' if split == 'test' else f'.{split}'}.csv"
 
 
 def per_label(name: str) -> Path:

@@ -17,14 +17,17 @@ from revisions import files
 from revisions.compare import parse_predictions
 from tests.conftest import MODELS, WIDE, Workspace
 
-HIDDEN = paths.predictions("hidden")
+HIDDEN = paths.predictions("hidden", "validation")
 HEADER = "index,label,prediction,confidence"
 STALE = "does not match dvc.lock; run dvc checkout, dvc pull or dvc repro"
 
 
-def compare(workspace: Workspace, rev: str, rev2: str = "workspace", status: int = 0) -> str:
+def compare(
+    workspace: Workspace, rev: str, rev2: str = "workspace", split: str = "", status: int = 0
+) -> str:
     """The output of `make compare`, or its error."""
-    done = workspace.run_module("revisions.compare", env={"REV": rev, "REV2": rev2}, status=status)
+    env = {"REV": rev, "REV2": rev2, "SPLIT": split}
+    done = workspace.run_module("revisions.compare", env=env, status=status)
     return done.stdout + done.stderr
 
 
@@ -58,14 +61,17 @@ def test_the_better_one_is_named_in_words(small: Workspace) -> None:
     text = compare(small, "main")
     head = r"main       [0-9a-f]{7}, \d{4}-\d\d-\d\d \d\d:\d\d\nworkspace  based on [0-9a-f]{7}\n"
     assert re.match(head, text)
-    assert "300 test images; changed: train_hidden.seed 30 -> 8\n" in text
+    assert "300 validation images; changed: train_hidden.seed 30 -> 8\n" in text
+    assert "hidden: only the seeds differ, so the difference is noise\n" in text
     # 22 images of 300 more: 7.33 percentage points. Bonett and Price's interval, with SciPy's z:
     # (31 - 9) / 302 +- 1.96 sqrt((40 - 22^2 / 302) / 302^2).
-    assert "90.00% and 97.33% correct, +7.33 points (95% interval +3.26 to +11.31)" in text
-    # scipy.stats.binomtest(8, 38).pvalue = 0.00047.
-    assert "only one correct: 8 in main, 30 in workspace; McNemar's exact test: p = 0.00047" in text
-    assert "  verdict, these two models: workspace is better than main: equally good mo" in text
-    assert "  over seeds: only the seeds differ" in text
+    # scipy.stats.binomtest(8, 38).pvalue = 0.000472.
+    assert (
+        "these two models, which say nothing about other seeds: main 90.00%, workspace 97.33%; "
+        "only one is correct: 8 in main, 30 in workspace; +7.33 points (95% interval +3.26 to "
+        "+11.31); workspace is better than main: equally good models would differ by at least "
+        "this much in at most 48 of 100,000 cases"
+    ) in " ".join(text.split())
 
 
 def test_nothing_differs_and_tensorflow_is_not_imported(small: Workspace) -> None:
@@ -76,7 +82,7 @@ def test_nothing_differs_and_tensorflow_is_not_imported(small: Workspace) -> Non
     )
     said = small.run("python", "-c", script, env={"REV": "same"}).stdout
     assert "changed: nothing\n" in said
-    assert said.count("identical predictions\n") == len(MODELS)
+    assert said.count(": identical predictions, ") == len(MODELS)
     assert said.endswith("\nFalse\n")
 
 
@@ -96,14 +102,24 @@ def test_the_commands_run_the_missing_seeds(small: Workspace) -> None:
     assert there in compare(small, "wide")
 
 
-def test_settings_are_compared_over_seeds(small: Workspace) -> None:
+def store(workspace: Workspace, content: bytes, suffix: str = "") -> str:
+    """Put a file, or a list of files, into DVC's cache; returns its MD5."""
+    md5 = files.md5_of(content) + suffix
+    path = workspace.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return md5
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_settings_are_compared_over_seeds(small: Workspace, at_hand: bool) -> None:
     sides = []
     for branch, units, others in (
         ("main", 32, [0.97, 0.98, 0.99, 1.0]),
         ("wide", WIDE, [0.05, 0.06, 0.07, 0.08]),
     ):
         metrics = small.run("git", "show", f"{branch}:{paths.metrics('hidden')}").stdout
-        sides.append([json.loads(metrics)["test"]["accuracy"], *others])
+        sides.append([json.loads(metrics)["validation"]["accuracy"], *others])
         stages = small.lock()
         for seed, accuracy in enumerate(others, start=2):
             scores = {key: {"accuracy": accuracy} for key in ("validation", "test")}
@@ -114,35 +130,55 @@ def test_settings_are_compared_over_seeds(small: Workspace) -> None:
             for stage in ("train_hidden", "evaluate"):
                 entry(stages, stage, paths.model("hidden"))["md5"] = f"{units:016}{seed:016}"
             entry(stages, "evaluate", paths.metrics("hidden"))["md5"] = files.md5_of(content)
+            rows = [f"{image},7,{7 if image < 300 * accuracy else 1},1" for image in range(300)]
+            predicted = store(small, "\n".join([HEADER, *rows]).encode())
+            listed = json.dumps([{"md5": predicted, "relpath": HIDDEN.name}]).encode()
+            folder = store(small, listed, ".dir") if at_hand else "0" * 32 + ".dir"
+            entry(stages, "evaluate", paths.PREDICTIONS)["md5"] = folder
             write_lock(small, stages)
             small.commit()
     expected = scipy.stats.ttest_ind(*reversed(sides), equal_var=False)
     low, high = expected.confidence_interval()
     text = " ".join(compare(small, "main~8", "wide").split())
+    where = "" if at_hand else " on these images"
     old, new = (f"{mean(side):.2%} (std {100 * stdev(side):.2f}, 5 seeds)" for side in sides)
-    assert f"over seeds: {old} and {new}, {100 * (mean(sides[1]) - mean(sides[0])):+.2f} p" in text
-    assert f"(95% interval {100 * low:+.2f} to {100 * high:+.2f}); Welch's t-test: p = " in text
-    assert f" p = {expected.pvalue:.2g} verdict, over seeds: main~8 is better than wide: " in text
+    assert f"hidden: main~8 is better than wide{where} main~8 {old}, wide {new}; " in text
+    # Images are chance, too, where it is known which ones each run has right.
+    interval = f"(95% interval {100 * low:+.2f} to {100 * high:+.2f})"
+    assert (interval in text) == (not at_hand)
     assert "dvc exp run" not in text
     board = small.run_module("revisions.leaderboard").stdout
-    assert board.startswith("Validation accuracy, dataset small, md5 ")
+    assert board.startswith("Validation accuracy, ")
     assert re.search(rf"\nhidden .* 32 .* 5  best (.*\n)+hidden .* {WIDE} .* 5  worse ", board)
+
+
+def test_which_images_decide(small: Workspace) -> None:
+    assert "300 validation images; " in compare(small, "wide")
+    assert "300 test images; " in compare(small, "wide", split="test")
+    assert "error: SPLIT is 'train'; must be " in compare(small, "wide", split="train", status=1)
+    stages = small.lock()
+    for stage in ("train_hidden", "train_linear", "evaluate", "prepare"):
+        entry(stages, stage, paths.prepared("validation"))["md5"] = "0" * 32
+    write_lock(small, stages)
+    text = " ".join(compare(small, "wide").split())
+    assert "300 test images; changed: " in text
+    assert " They do not share validation images with predictions, so the test images d" in text
 
 
 def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(small: Workspace) -> None:
     small.dvc("push", "--quiet", "--all-branches")
+    path = paths.predictions("linear", "validation")
+    md5 = files.md5_of((small.path / path).read_bytes())
     for folder in (".dvc/cache", HIDDEN.parent):
         shutil.rmtree(small.path / folder)
-    assert "McNemar's exact test" in compare(small, "wide")
-    outs = small.lock()["evaluate"]["outs"]
-    (linear,) = (out for out in outs if out["path"] == str(paths.predictions("linear")))
+    assert "these two models" in compare(small, "wide")
     remote = small.home / "dvc-storage/digits/files/md5"
-    damaged = remote / linear["md5"][:2] / linear["md5"][2:]
+    damaged = remote / md5[:2] / md5[2:]
     replace(damaged, damaged.read_bytes().replace(b"7,7", b"7,1"))
     said = compare(small, "main", status=1)
-    assert said == f"error: main: {linear['path']} is damaged in DVC's cache or remote\n"
+    assert said == f"error: main: {path} is damaged in DVC's cache or remote\n"
     damaged.unlink()
-    nowhere = f"no {linear['path']} (neither here nor in the DVC remote); to make it:"
+    nowhere = f"no {path} (neither here nor in the DVC remote); to make it:"
     commit = small.run("git", "rev-parse", "main").stdout[:7]
     there = f"git switch --detach {commit} && dvc repro && git switch - && dvc checkout"
     assert compare(small, "main", status=1) == f"error: main: {nowhere} {there}\n"
@@ -156,7 +192,7 @@ def test_no_statement_on_stale_files(small: Workspace) -> None:
         done = small.run_module(name, env={"REV": "main"}, status=1)
         assert re.fullmatch(rf"error: metrics/\S*hidden\S* {STALE}\n", done.stderr)
     small.dvc("checkout", "--quiet")
-    assert "McNemar's exact test" in compare(small, "main")
+    assert "these two models" in compare(small, "main")
 
 
 def test_changes_after_the_run_are_named(small: Workspace) -> None:
@@ -227,12 +263,20 @@ def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "key"), [("7,7,nan", "confidence"), ("7,777,0.5", "prediction"), ("7.9,7,0.5", "label")]
+    ("row", "problem"),
+    [
+        ("0,7,7,nan", ": an index, "),
+        ("0,7,77777,0.5", ": an index, "),
+        ("0,7.9,7,0.5", ": an index, "),
+        ("1,7,7,0.5", ": an index, "),
+        ("0,7,7", " is not a table of four columns"),
+        ("0,7,x,0.5", " is not a table of four columns"),
+        (f"0,7,{'7' * 200_000},0.5", ": an index, "),
+    ],
 )
-def test_invalid_predictions_are_refused(row: str, key: str) -> None:
-    content = f"{HEADER}\n0,{row}\n".encode()
-    with pytest.raises(UserError, match=f"^main: linear.csv: 0.{key}: "):
-        parse_predictions(content, "main: linear.csv")
+def test_invalid_predictions_are_refused(row: str, problem: str) -> None:
+    with pytest.raises(UserError, match=f"^main: linear.csv{problem}"):
+        parse_predictions(f"{HEADER}\n{row}\n".encode(), "main: linear.csv")
 
 
 def test_the_result(small: Workspace) -> None:

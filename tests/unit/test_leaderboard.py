@@ -3,7 +3,8 @@
 import pytest
 
 from digits.plumbing.errors import UserError
-from revisions.leaderboard import leaderboard, vs_best
+from revisions.files import Revision
+from revisions.leaderboard import leaderboard
 from revisions.runs import Model, ModelSettings
 
 SETTINGS = ModelSettings(
@@ -12,55 +13,55 @@ SETTINGS = ModelSettings(
 FASHION = SETTINGS._replace(data=(("dataset", "fashion"),))
 
 
-def model(run: str, validation: float | None, settings: ModelSettings = SETTINGS) -> Model:
+def model(
+    run: str, validation: float | None, settings: ModelSettings = SETTINGS, images: str = "one"
+) -> Model:
     """A model; the better its validation accuracy, the worse its test accuracy."""
-    return Model(settings, ("1", run), run, validation, 1 - (validation or 0))
+    accuracies = {"test": 1 - (validation or 0)}
+    accuracies |= {"validation": validation} if validation else {}
+    return Model(settings, ("1", run), Revision(run, "1234567"), accuracies, images)
 
 
 def units(number: str) -> ModelSettings:
     return SETTINGS._replace(hyperparameters=(("epochs", "5"), ("units", number)))
 
 
-def test_the_best_mean_over_seeds_comes_first() -> None:
+def test_rows_with_enough_seeds_are_ranked_and_the_others_stand_below() -> None:
     # A name is there to be copied, so it is not cut.
     name = "feature/" + "x" * 200
     board = leaderboard(
         [
-            model("main", 0.8),
+            *(model(f"main-{seed}", 0.8 + seed / 1000) for seed in range(3)),
             model("lucky", 0.97, units("300")),
+            *(model(f"deep-{seed}", 0.9 + seed / 1000, units("500")) for seed in range(3)),
             model("unlucky", 0.91, units("300")),
             model(name, 0.95, units("1" * 50)),
             model("unvalidated", None),
         ]
     )
-    assert board[:6] == [
+    assert board[:7] == [
         # Values that all rows have in common are in the title.
         "Validation accuracy, dataset mnist, epochs 5",
         "",
         "model          units  accuracy     std  seeds  vs. best       best run",
-        f"hidden  111111111...    0.9500       -      1  best           {name}",
+        "hidden           500    0.9010  0.0010      3  best           deep-2",
+        "hidden           100    0.8010  0.0010      3  worse          main-2",
+        f"hidden  111111111...    0.9500       -      1  too few seeds  {name}",
         "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
-        "hidden           100    0.8000       -      1  too few seeds  main",
     ]
+    # The mean of the larger of two standard normal deviates is 0.56: 0.56 * 0.001 / sqrt(3).
+    assert board[8].startswith("The best of 2 is optimistic, by up to 0.03 points: ")
     with pytest.raises(UserError, match="no run has validation metrics"):
         leaderboard([model("unvalidated", None)])
 
 
-def test_the_verdicts_are_corrected_for_the_number_of_rows() -> None:
-    # Alone, p = 0.044; as one of four rows, four times that.
-    best, other = [0.980, 0.982, 0.984], [0.976, 0.978, 0.979]
-    assert vs_best([best, other]) == ["best", "worse"]
-    assert vs_best([best, *[other] * 4]) == ["best", *["no clear difference"] * 4]
-    # A row with too few seeds is not compared, so it does not count.
-    assert vs_best([best, [0.97], other]) == ["best", "too few seeds", "worse"]
-    assert vs_best([best[:2], other]) == ["best", "too few seeds"]
-
-
 def test_only_models_with_the_same_validation_images_share_a_table() -> None:
-    board = leaderboard([model("main", 0.8), model("other", 0.99, FASHION)])
-    first, second = "\n".join(board).split("\n\nValidation accuracy, ")
+    others = model("other", 0.99, FASHION, "two"), model("seed", 0.98, images="three")
+    board = leaderboard([model("main", 0.8), *others])
+    first, second, third = "\n".join(board).split("\n\nValidation accuracy, ")
     assert "mnist" in first and "other" not in first
     assert second.startswith("dataset fashion") and "other" in second
+    assert third.startswith("dataset mnist") and "seed" in third
 
 
 def test_code_is_named_where_it_tells_rows_apart() -> None:

@@ -6,7 +6,7 @@ import scipy.special
 import scipy.stats
 
 from digits import metrics
-from digits.metrics import Pairs
+from digits.metrics import PairedCounts
 
 LABELS = np.array([0, 0, 1, 2, 2, 2], np.uint8)
 PREDICTED = np.array([0, 1, 1, 2, 2, 0])
@@ -73,7 +73,7 @@ def test_calibration_error_by_hand() -> None:
 def test_intervals_and_p_values_agree_with_scipy(first: int, second: int) -> None:
     n = first + second
     expected = scipy.stats.binomtest(first, n).pvalue if n else 1.0
-    assert Pairs(0, first, second, 1).p == pytest.approx(expected, rel=1e-9)
+    assert PairedCounts(0, first, second, 1).p == pytest.approx(expected, rel=1e-9)
     wilson = scipy.stats.binomtest(first, n + 1).proportion_ci(method="wilson")
     found = metrics.proportion_ci95(np.array([first]), np.array([n + 1]))
     np.testing.assert_allclose(np.ravel(found), [wilson.low, wilson.high], atol=1e-12)
@@ -83,7 +83,7 @@ def test_a_published_comparison() -> None:
     """Airway hyper-responsiveness of 21 children, before and after (Bentur et al. 2009)."""
     # Exact p = 2 (1 + 8) / 2^8; the difference is 2/23 - 8/23 = -0.2609, its standard error
     # sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
-    pairs = Pairs(both_right=5, only_baseline_right=7, only_model_right=1, both_wrong=8)
+    pairs = PairedCounts(both_right=5, only_baseline_right=7, only_model_right=1, both_wrong=8)
     assert pairs.p == pytest.approx(0.0703125)
     # But the test does not reject 0: the upper end is Clopper and Pearson's for 1 of 8.
     share = scipy.stats.binomtest(1, 8).proportion_ci().high
@@ -94,7 +94,7 @@ def test_the_interval_contains_0_exactly_where_the_test_does_not_reject_it() -> 
     for tests in (1, 3):
         for n in (*range(1, 60), 400):
             for first in range(n + 1):
-                pairs = Pairs(9000, first, n - first, 0)
+                pairs = PairedCounts(9000, first, n - first, 0)
                 low, high = pairs.interval(tests)
                 assert low <= pairs.gain <= high
                 assert (low <= 0 <= high) == (tests * pairs.p >= 0.05)
@@ -106,7 +106,7 @@ def test_three_models_are_compared_with_the_first() -> None:
     logits = {name: logits_of(np.arange(400) < n, 0.7) for name, n in wrong.items()}
     found = {name: metrics.predictions(values, labels) for name, values in logits.items()}
     hidden, same, deep = metrics.compare("linear", found)
-    low, high = Pairs(300, 0, 20, 80).interval(tests=3)
+    low, high = PairedCounts(300, 0, 20, 80).interval(tests=3)
     p = hidden.pop("mcnemar_p")
     assert [*hidden.values()] == ["linear", "hidden", 20 / 400, low, high, 300, 0, 20, 80]
     # Bonferroni: three times twice the smaller tail.

@@ -82,7 +82,9 @@ def test_models_of_branches_experiments_and_older_commits_are_found_once() -> No
     assert files.find("lucky-name").commit == experiment
     git("switch", "--quiet", "main")
     git("tag", "same")
-    names = {(dict(m.settings.hyperparameters)["units"], m.seeds[1]): m.run for m in fitting()}
+    names = {
+        (dict(m.settings.hyperparameters)["units"], m.seeds[1]): m.revision.name for m in fitting()
+    }
     assert names == {
         ("100", "1"): "main",
         ("200", "1"): "other",
@@ -155,7 +157,7 @@ def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
     Path("dvc.lock/x blob 9").write_text("stages: 1")
     git("add", ".")
     git("commit", "--quiet", "--message", "A folder")
-    assert [model.run for model in fitting()] == ["main"]
+    assert [model.revision.name for model in fitting()] == ["main"]
 
 
 def test_parameters_that_were_recorded_without_a_run() -> None:
@@ -216,4 +218,4 @@ def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
         git("config", *setting.split("="))
     head = commit(run())
     assert files.find("main").commit == head
-    assert [model.run for model in fitting()] == ["main"]
+    assert [model.revision.name for model in fitting()] == ["main"]
