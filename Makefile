@@ -28,7 +28,7 @@ ADD_TO_PATH := import os, sys; os.environ["PATH"] = f"{sys.prefix}/bin{os.pathse
 
 # These reach the tools through the environment, as they were typed, and never a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
-$(foreach name,EXTRAS NAME REV REV2,$(if $(value $(name)),\
+$(foreach name,EXTRAS NAME REV REV2 SPLIT,$(if $(value $(name)),\
 	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 .DEFAULT_GOAL := run
@@ -77,7 +77,7 @@ result: setup ## show the result again
 report: setup ## compare with HEAD in an HTML file, or with a branch: REV=main
 	@python -m revisions.report
 
-compare: setup ## is one revision better? REV=main [REV2=workspace]
+compare: setup ## is one revision better? REV=main [REV2=half] [SPLIT=test]
 	@python -m revisions.compare
 
 leaderboard: setup ## the models of all experiments, best validation accuracy first
