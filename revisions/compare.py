@@ -150,7 +150,7 @@ def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[li
             sides = _sides(samples, compared, same.split)
             result = verdicts.compare(*sides)
             text += ["", f"{name}: {verdicts.verdict(result, *names, margin)}"]
-            text += _means(result, [_accuracies(side) for side in sides], names)
+            text += _means(result, sides, names)
             for sample, seeds in zip(samples, missing, strict=True):
                 needed = max(RECOMMENDED_SEEDS - len(sample), 0)
                 if min(map(len, samples)) >= MIN_SEEDS:
@@ -188,35 +188,31 @@ def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> 
     """
     sides = []
     for sample, predicted in zip(samples, (compared.first, compared.second), strict=True):
-        right = [predicted == compared.labels]
-        for model in sample[1:]:
-            path = paths.predictions(model.settings.model, split)
-            content = _cached(files.lock(model.revision), path)
-            if content is None:
-                break
-            labels, others, _ = parse_predictions(content, f"{model.revision.name}: {path}")
-            right.append(others == labels)
-        sides.append(right)
-    if any(len(right) < len(sample) for right, sample in zip(sides, samples, strict=True)):
+        right = predicted == compared.labels
+        sides.append([right, *(_correct(model, split, len(right)) for model in sample[1:])])
+    if any(right is None for side in sides for right in side):
         return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
-    return [np.array(right) for right in sides]
+    return [np.array(side) for side in sides]
 
 
-def _cached(lock: Lock, path: Path) -> bytes | None:
-    """Return the content of an output of a run from DVC's cache, if it is there."""
-    folder, md5 = lock.outputs.get(str(path.parent)), lock.outputs.get(str(path), "")
+def _correct(model: Model, split: str, count: int) -> np.ndarray | None:
+    """Return which of `count` images a run has right, if its predictions are in DVC's cache."""
+    path = paths.predictions(model.settings.model, split)
+    folder = files.lock(model.revision).outputs.get(str(paths.PREDICTIONS), "")
     try:
-        if folder:
-            listed = json.loads(_cache_path(folder).read_bytes())
-            md5 = next(entry["md5"] for entry in listed if entry["relpath"] == path.name)
-        content = _cache_path(md5).read_bytes()
-    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        listed = json.loads(_cached(folder))
+        content = _cached(next(item["md5"] for item in listed if item["relpath"] == path.name))
+        labels, predicted, _ = parse_predictions(content, str(path))
+    except (LookupError, OSError, StopIteration, TypeError, UserError, ValueError):
         return None
-    return content if files.md5_of(content) == md5 else None
+    return labels == predicted if len(labels) == count else None
 
 
-def _cache_path(md5: str) -> Path:
-    return Path(_cache().oid_to_path(md5))
+def _cached(md5: str) -> bytes:
+    content = Path(_cache().oid_to_path(md5)).read_bytes()
+    if files.md5_of(content) != md5.removesuffix(".dir"):
+        raise ValueError
+    return content
 
 
 @cache
@@ -225,20 +221,17 @@ def _cache() -> Any:
         return repo.cache.local
 
 
-def _accuracies(side: np.ndarray) -> np.ndarray:
-    return side if side.ndim == 1 else side.mean(axis=1)
-
-
 def _means(
-    result: verdicts.Difference, accuracies: list[np.ndarray], names: tuple[str, str]
+    result: verdicts.Difference, sides: Iterable[np.ndarray], names: tuple[str, str]
 ) -> list[str]:
     if min(result.seeds) < MIN_SEEDS:
         return []
-    sides = [
+    accuracies = [side if side.ndim == 1 else side.mean(axis=1) for side in sides]
+    shown = [
         f"{name} {side.mean():.2%} (std {100 * side.std(ddof=1):.2f}, {len(side)} seeds)"
         for name, side in zip(names, accuracies, strict=True)
     ]
-    return [f"  {', '.join(sides)}; {verdicts.difference(result.gain, result.ci95)}"]
+    return [f"  {', '.join(shown)}; {verdicts.difference(result.gain, result.ci95)}"]
 
 
 def _two_models(compared: Comparison, names: tuple[str, str]) -> str:

@@ -200,11 +200,12 @@ def whole_lock(revision: Revision) -> Lock:
     """Read dvc.lock of a revision. Raises UserError as `lock` does, and if its run has a gap."""
     run = lock(revision)
     if run.gap:
-        raise UserError(f"{revision.name} is not a whole run: {run.gap}; {_remedy(revision)}")
+        raise UserError(f"{revision.name} is not a whole run: {run.gap}; {remedy(revision)}")
     return run
 
 
-def _remedy(revision: Revision) -> str:
+def remedy(revision: Revision) -> str:
+    """Say how to make a run whole."""
     return "run dvc repro" + (", then commit" if revision.name != WORKSPACE else "")
 
 
@@ -258,13 +259,8 @@ def read(revision: Revision, path: Path) -> bytes:
     if revision.name == WORKSPACE:
         raise UserError(f"{path} does not match {LOCK}; run dvc checkout, dvc pull or dvc repro")
     if blobs([(revision.commit, path)]) != [b""]:
-        raise UserError(f"{revision.name}: {not_of_the_run(path)}; {_remedy(revision)}")
+        raise UserError(f"{revision.name}: {path} does not match {LOCK}; {remedy(revision)}")
     raise UserError(f"{revision.name}: {path} is damaged in DVC's cache or remote")
-
-
-def not_of_the_run(path: Path) -> str:
-    """Say that a file in Git is not the one that a run wrote."""
-    return f"{path} does not match {LOCK}"
 
 
 def _missing(revision: Revision, path: Path, error: Exception) -> MissingOutputError:

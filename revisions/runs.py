@@ -71,12 +71,12 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     seen = set()
     for (commit, name), content in zip(candidates, metrics, strict=True):
         lock, run = locks[commit], names[commit]
-        md5, _ = _training(lock, name)
+        revision, (md5, _) = Revision(run, commit), _training(lock, name)
         try:
             if lock.gap:
-                raise UserError(f"{run}: {lock.gap}; run dvc repro, then commit")
+                raise UserError(f"{run}: {lock.gap}; {files.remedy(revision)}")
             if md5 not in seen:
-                this = model(lock, name, Revision(run, commit), content)
+                this = model(lock, name, revision, content)
                 listed.setdefault((this.settings, this.seeds), this)
                 seen.add(md5)
         except UserError as error:
@@ -115,7 +115,7 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     """
     path, run = paths.metrics(name), revision.name
     if files.md5_of(metrics) != lock.outputs.get(str(path)):
-        raise UserError(f"{run}: {files.not_of_the_run(path)}; run dvc repro, then commit")
+        raise UserError(f"{run}: {path} does not match {LOCK}; {files.remedy(revision)}")
     scores = files.parse(METRICS, metrics, f"{run}: {path}")
     made_by = lock.only("prepare", f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
