@@ -1,5 +1,6 @@
 """List the models of all runs in Git: branches, tags, commits and experiments."""
 
+import functools
 import hashlib
 from contextlib import suppress
 from pathlib import Path
@@ -137,3 +138,28 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     settings = ModelSettings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
     validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
     return Model(settings, seeds, revision, accuracies, validation_images)
+
+
+def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:
+    """List the parameters and the validation accuracies of a model in the experiments on a commit.
+
+    In the order of their names; without those that are not whole, or changed code or data.
+    """
+    folder = f"refs/exps/{base[:2]}/{base[2:]}/"
+    commits = files.git("for-each-ref", "--format=%(objectname)", folder).split()
+    found = (_experiment(base, commit, name) for commit in commits)
+    return [({**parameters}, validation) for parameters, validation in filter(None, found)]
+
+
+@functools.cache
+def _experiment(base: str, commit: str, name: str) -> tuple[dict[str, str], float] | None:
+    content, metrics = files.blobs([(commit, LOCK), (commit, paths.metrics(name))])
+    with suppress(UserError):
+        lock = files.parse_lock(content, commit)
+        accuracies = model(lock, name, Revision(commit, commit), metrics).accuracies
+        changed = files.git("diff-tree", "-r", "--name-only", "--relative", base, commit)
+        by_running = {str(LOCK), str(paths.PARAMS), *lock.outputs}
+        whole = not lock.gap and "validation" in accuracies
+        if whole and by_running.issuperset(changed.splitlines()):
+            return lock.parameters, accuracies["validation"]
+    return None

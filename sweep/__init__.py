@@ -1,1 +1,1 @@
-"""Runs a grid of experiments on a Dask cluster: `python -m sweep --help`."""
+"""Runs experiments, a grid or a search, on a Dask cluster: `python -m sweep --help`."""

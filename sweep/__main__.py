@@ -1,4 +1,4 @@
-"""Run a grid of experiments on the workers of a Dask cluster, each in a clone of its own."""
+"""Run experiments, a grid or a search, on the workers of a Dask cluster."""
 
 import argparse
 import logging
@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count, islice
 
 from digits.plumbing.errors import UserError, first_line
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import redact
-from revisions import leaderboard
+from revisions import leaderboard, runs
 from sweep import grid, repository
 
 try:
@@ -20,34 +22,57 @@ try:
     from distributed import Client, Event, as_completed, wait
 
     from sweep import worker
+    from sweep.search import Experiment, Search
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: make setup EXTRAS=sweep")
+
+# The name and the overrides of each experiment.
+Todo = Iterator[tuple[str, list[str]]]
+# What workers clone: a URL, a commit, and a folder in it.
+Source = tuple[str, str, str]
 
 
 def main() -> None:
     """Run the missing experiments, fetch the metrics, show them. Raises UserError if any failed."""
     parser = argparse.ArgumentParser(prog="python -m sweep", description=__doc__)
-    parser.add_argument(
-        "-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run"
+    add = parser.add_argument
+    add("-S", action="append", required=True, metavar="KEY=VALUES", help="as for dvc exp run")
+    add("--trials", type=int, metavar="N", help="search, until there are N; default: run all")
+    add(
+        "--model", default="", metavar="NAME", help="whose validation accuracy counts in the search"
     )
+    add("--seed", type=int, default=1, metavar="N", help="of the search; default: 1")
     engine = parser.add_mutually_exclusive_group().add_argument
     engine("--workers", type=int, default=1, metavar="N", help="on this machine; default: 1")
     engine("--scheduler", metavar="URL", help="another cluster, for example tls://head:8786")
-    parser.add_argument("--git-remote", default="origin", metavar="NAME", help="default: origin")
+    add("--git-remote", default="origin", metavar="NAME", help="default: origin")
     arguments = parser.parse_args()
-    if arguments.workers < 1:
-        raise UserError(f"--workers is {arguments.workers}; must be 1 or more")
+    for name in ("workers", "trials"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise UserError(f"--{name} is {value}; must be 1 or more")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Ignored under nohup, for example.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
-    wanted = grid.experiments(arguments.S)
-    url, commit, folder = repository.pushed(arguments.git_remote)
-    finished = repository.finished(arguments.git_remote, commit)
-    todo = {name: overrides for name, overrides in wanted.items() if name not in finished}
-    print(f"{len(wanted) - len(todo)} of {len(wanted)} experiments already done", flush=True)
-    failed = 0
-    if todo:
+    search = Search(arguments.S, arguments.model, arguments.seed) if arguments.trials else None
+    wanted = {} if search else grid.experiments(arguments.S)
+    source = _, commit, _ = repository.pushed(arguments.git_remote)
+    finished = repository.fetch(arguments.git_remote, commit)
+
+    def there() -> list[Experiment]:
+        # Without a connection for a while, the search goes on with those that are here.
+        with suppress(UserError):
+            repository.fetch(arguments.git_remote, commit)
+        return runs.experiments(commit, search.model) if search else []
+
+    failed: set[str] = set()
+    total, done = len(wanted), len(finished & set(wanted))
+    todo: Todo = ((name, wanted[name]) for name in wanted if name not in finished)
+    if search:
+        total, done = arguments.trials, len(search.trials(there()))
+        todo = search.proposals(total, there, failed)
+    print(f"{done} of {total} experiments already done", flush=True)
+    if done < total:
         with (
             tempfile.TemporaryDirectory(prefix="sweep-") as temporary,
             dask.config.set(temporary_directory=temporary),
@@ -55,15 +80,14 @@ def main() -> None:
         ):
             print(f"dashboard: {client.dashboard_link}", flush=True)
             repository.run("dvc", "push")
-            failed = run(client, todo, (url, commit, folder))
-    names = sorted(set(wanted) & repository.finished(arguments.git_remote, commit))
-    if names:
-        # The metrics are in Git. Data and models stay in the DVC remote.
-        repository.run("dvc", "exp", "pull", "--force", "--no-cache", arguments.git_remote, *names)
+            run(client, todo, total - done, source, failed)
+        repository.fetch(arguments.git_remote, commit)
     print()
     leaderboard.main()
+    if search:
+        print(f"\n{search.summary(there())}")
     if failed:
-        raise UserError(f"{failed} of {len(wanted)} experiments failed")
+        raise UserError(f"{len(failed)} of {total} experiments failed")
 
 
 def connect(scheduler: str | None, workers: int) -> Client:
@@ -90,32 +114,36 @@ def connect(scheduler: str | None, workers: int) -> Client:
     )
 
 
-def run(client: Client, todo: dict[str, list[str]], source: tuple[str, str, str]) -> int:
-    """Run the experiments and report each as it ends; returns how many failed."""
-    stop = Event(client=client)
-    # Dask sends a lambda by value, and the module `worker` with it.
-    futures = client.map(
-        lambda name, overrides: worker.experiment(name, overrides, *source, stop),
-        list(todo),
-        list(todo.values()),
-        pure=False,
-    )
-    names = dict(zip(futures, todo, strict=True))
-    failed = 0
+def run(client: Client, todo: Todo, total: int, source: Source, failed: set[str]) -> None:
+    """Run experiments on all threads, report each as it ends, and add to those that `failed`."""
+    stop, ended, names = Event(client=client), as_completed(), {}
+
+    # Dask sends a local function by value, and the module `worker` with it.
+    def experiment(name: str, overrides: list[str]) -> None:
+        worker.experiment(name, overrides, *source, stop)
+
     try:
-        for number, future in enumerate(as_completed(futures), 1):
-            if future.cancelled():
+        for number in count(1):
+            free = max(sum(client.nthreads().values()), 1) - ended.count()
+            for name, overrides in islice(todo, max(free, 0)):
+                task = client.submit(experiment, name, overrides, pure=False)
+                names[task] = name
+                ended.add(task)
+            if ended.is_empty():
+                return
+            task = next(ended)
+            if task.cancelled():
                 raise UserError("the connection to the scheduler was lost")
-            error = future.exception()
-            failed += error is not None
-            outcome = f"failed:\n{redact(str(error))}" if error else "done"
-            print(f"{number}/{len(todo)} {names[future]} {outcome}", flush=True)
+            outcome = "done"
+            if error := task.exception():
+                failed.add(names[task])
+                outcome = f"failed:\n{redact(str(error))}"
+            print(f"{number}/{total} {names[task]} {outcome}", flush=True)
     except KeyboardInterrupt:
         stop.set()
         with suppress(TimeoutError):
-            wait(futures, timeout=10)
+            wait(list(names), timeout=10)
         raise
-    return failed
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from dvc.utils.flatten import flatten
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps, to_hydra_overrides
 from dvc.utils.serialize import load_yaml
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
+from revisions.files import format_value
 from tools import check_params
 
 
@@ -21,18 +24,34 @@ def experiments(options: Sequence[str]) -> dict[str, list[str]]:
     An option is like 'train_hidden.units=100,300'. Raises UserError if one is not in Hydra's
     override grammar, or if params.yaml would be invalid with it.
     """
-    try:
+    with refusal(options):
+        if any(override.is_interval_sweep() for override in to_hydra_overrides(options)):
+            raise UserError("an interval needs --trials")
         points = [point[""] for point in get_hydra_sweeps({"": options})]
-        with tempfile.TemporaryDirectory() as folder:
-            for point in points:
-                changed = Path(shutil.copy(paths.PARAMS, folder))
-                apply_overrides(changed, point)
-                check_params.check(load_yaml(changed))
+        for point in points:
+            parameters(point)
+    return {name(point): point for point in points}
+
+
+@contextmanager
+def refusal(options: Sequence[str]) -> Iterator[None]:
+    """Turn any error into a UserError that names the options."""
+    try:
+        yield
     except Exception as error:
         # Hydra, OmegaConf, DVC and range() raise different errors. In DVC's, the cause says why.
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"-S {' '.join(options)}: {reason}") from None
-    return {name(point): point for point in points}
+
+
+def parameters(overrides: Sequence[str]) -> dict[str, str]:
+    """Return all parameters with these changes, as in dvc.lock. Raises UserError if invalid."""
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(shutil.copy(paths.PARAMS, folder))
+        apply_overrides(changed, overrides)
+        values = load_yaml(changed)
+    check_params.check(values)
+    return {key: format_value(value) for key, value in flatten(values).items()}
 
 
 def name(overrides: Sequence[str]) -> str:

@@ -24,11 +24,18 @@ def pushed(remote: str) -> tuple[str, str, str]:
     return url, commit, run("git", "rev-parse", "--show-prefix")
 
 
-def finished(remote: str, commit: str) -> set[str]:
-    """Return the names of the experiments on `commit` that are on the Git remote."""
+def fetch(remote: str, commit: str) -> set[str]:
+    """Fetch the experiments on `commit` that are new here; return the names of all on the remote.
+
+    Only what is in Git: data and models stay in the DVC remote.
+    """
     # DVC keeps experiments there.
-    references = run("git", "ls-remote", remote, f"refs/exps/{commit[:2]}/{commit[2:]}/*")
-    return {line.rpartition("/")[2] for line in references.splitlines()}
+    folder = f"refs/exps/{commit[:2]}/{commit[2:]}/"
+    there = {line.split()[1] for line in run("git", "ls-remote", remote, f"{folder}*").splitlines()}
+    here = run("git", "for-each-ref", "--format=%(refname)", folder).splitlines()
+    if new := sorted(there.difference(here)):
+        run("git", "fetch", "--quiet", remote, *(f"{name}:{name}" for name in new))
+    return {name.removeprefix(folder) for name in there}
 
 
 def run(*command: str) -> str:

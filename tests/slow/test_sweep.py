@@ -1,4 +1,4 @@
-"""`python -m sweep`: a grid of experiments on a Dask cluster on this machine."""
+"""`python -m sweep`: experiments on a Dask cluster on this machine."""
 
 import os
 import re
@@ -32,15 +32,26 @@ def test_a_failure_stops_nothing_and_the_rest_runs_once(shared: Workspace, tmp_p
     shared.run("git", "remote", "set-url", "origin", tmp_path / "hub")
     shared.run("git", "push", "--quiet", "origin", "main")
     done = shared.run(*SWEEP, "-S", "prepare.dataset=small,missing", "--workers", "2", status=1)
-    assert done.stdout.startswith("2 experiments, 0 of them done already\n")
+    assert done.stdout.startswith("0 of 2 experiments already done\n")
     assert "data/raw/missing.npz" in done.stdout.split(" failed:\n")[1]
     assert done.stderr == "error: 1 of 2 experiments failed\n"
     board = done.stdout.split("Validation accuracy")[1].splitlines()
     (row,) = (line for line in board if "dataset=small-units=8-" in line)
 
     again = shared.run(*SWEEP, "-S", "prepare.dataset=small").stdout
-    assert again.startswith("1 experiments, 1 of them done already\n\nValidation accuracy")
+    assert again.startswith("1 of 1 experiments already done\n\nValidation accuracy")
     assert row in again
+
+
+def test_a_search_goes_on_in_the_clone_of_a_colleague(shared: Workspace) -> None:
+    search = (*SWEEP, "-S", "train_hidden.seed=range(1,9)", "--trials")
+    failing = shared.run(*search, "1", "-S", "prepare.dataset=missing", status=1).stdout
+    assert failing.endswith("No experiment of this search has ended.\n")
+    shared.run(*search, "2", "--workers", "2")
+    shared.run("git", "clone", "--quiet", "../hub", "../colleague")
+    done = Workspace(shared.path.parent / "colleague").run(*search, "3").stdout
+    assert done.startswith("2 of 3 experiments already done\n")
+    assert "The best of 3 has " in done and "python -m sweep -Strain_hidden.units=8 " in done
 
 
 def test_ctrl_c_ends_a_sweep_and_all_that_it_started(shared: Workspace, tmp_path: Path) -> None:
