@@ -28,11 +28,11 @@ ADD_TO_PATH := import os, sys; os.environ["PATH"] = f"{sys.prefix}/bin{os.pathse
 
 # These reach the tools through the environment, as they were typed, and never a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
-$(foreach name,EXTRAS NAME REV REV2 SPLIT,$(if $(value $(name)),\
+$(foreach name,EXTRAS FORMAT NAME REV REV2 SPLIT,$(if $(value $(name)),\
 	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev result report compare leaderboard try notebook dataset push \
+.PHONY: run setup setup-dev result report compare leaderboard runs try notebook dataset push \
 	doctor test test-all check bench pictures lock clean help
 
 run: setup ## run the pipeline (the default) and show the result
@@ -80,8 +80,11 @@ report: setup ## compare with HEAD in an HTML file, or with a branch: REV=main
 compare: setup ## is one revision better? REV=main [REV2=half] [SPLIT=test]
 	@python -m revisions.compare
 
-leaderboard: setup ## the models of all experiments, best validation accuracy first
+leaderboard: setup ## the models of all experiments, best first [FORMAT=md or csv]
 	@python -m revisions.leaderboard
+
+runs: setup ## the same in an HTML file: runs/index.html, with charts
+	@python -m revisions.runs_page
 
 try: $(VENV)/.setup-handwriting ## classify a drawn digit on a page [REV=main]
 	@python -m handwriting.page
@@ -128,7 +131,7 @@ lock: $(UV) ## update requirements.lock from pyproject.toml
 		--generate-hashes --no-header --no-annotate --upgrade --all-extras pyproject.toml -o requirements.lock
 
 clean: ## remove .venv and caches, not results
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report dvc_plots
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache report runs dvc_plots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

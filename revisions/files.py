@@ -153,13 +153,14 @@ def find(name: str) -> Revision:
 
 
 def references() -> list[Revision]:
-    """List all branches, tags and, after them, experiments."""
-    show = ("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
+    """List all branches, tags and, after them, experiments: main first, then the oldest."""
+    show = ("for-each-ref", "--sort=creatordate", "--format=%(objecttype) %(objectname) %(refname)")
     # refs/exps/12/34.../name, where 1234... is the commit that an experiment was run on.
     listed = git(*show, "refs/heads", "refs/remotes", "refs/tags") + git(*show, "refs/exps/*/*/*")
     pattern = r"(?m)^(?:commit|tag) (\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$"
     named = re.findall(pattern, listed)
-    return [Revision(name, commit) for commit, name in named if not name.endswith("/HEAD")]
+    found = [Revision(name, commit) for commit, name in named if not name.endswith("/HEAD")]
+    return sorted(found, key=lambda revision: revision.name not in ("main", "origin/main"))
 
 
 def git(*arguments: str, stdin: str = "") -> str:

@@ -1,9 +1,15 @@
-"""`make leaderboard`: the models of all branches, tags, commits and experiments, best first.
+"""`make leaderboard [FORMAT=md|csv]`: the models of all branches, tags, commits and experiments.
 
-They are ranked by validation accuracy: picking the best test accuracy of many would reward luck.
+The best validation accuracy comes first: picking the best test accuracy of many would reward luck.
 Models whose settings differ in the seeds alone share a row.
 """
 
+import csv
+import io
+import os
+import re
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,12 +21,14 @@ from dvc.repo import Repo
 from digits.metrics import SIGNIFICANCE
 from digits.plumbing.errors import UserError
 from digits.plumbing.stage import run_main
-from digits.plumbing.terminal import sanitize, shorten, wrap
-from revisions import runs
+from digits.plumbing.terminal import columns, sanitize, shorten, wrap
+from revisions import files, runs
 from revisions.runs import Model, ModelSettings
 from revisions.verdicts import MIN_SEEDS, vs_best
 
+STATISTICS = ("accuracy", "std", "seeds", "vs. best", "best run")
 MAX_CELL = 12
+MAX_NAME = 30
 LEGEND = (
     f"vs. best: Tukey's test of all rows with {MIN_SEEDS} seeds or more, in which at most "
     f"{100 * SIGNIFICANCE:g}% of tables call any of equally good settings worse."
@@ -34,12 +42,17 @@ class Row(NamedTuple):
     """Models of the same settings on the same validation images, and a verdict."""
 
     settings: ModelSettings
-    models: list[Model]  # the most accurate one first
-    verdict: str
+    models: list[Model]  # the most accurate one first, of equal ones the oldest
+    name: str  # of the model, with its code where that tells rows apart
+    verdict: str = ""
 
     @property
     def accuracies(self) -> list[float]:
         return [model.accuracies["validation"] for model in self.models]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return dict(self.settings.data + self.settings.hyperparameters)
 
 
 class Table(NamedTuple):
@@ -52,18 +65,63 @@ class Table(NamedTuple):
     def ranked(self) -> list[Row]:
         return [row for row in self.rows if len(row.models) >= MIN_SEEDS]
 
+    @property
+    def values(self) -> dict[str, set[str]]:
+        """The values of each parameter; one that a model has in some rows is "-" in the others."""
+        having = {(row.settings.model, key): key for row in self.rows for key in row.parameters}
+        return {
+            key: {
+                row.parameters.get(key, "-")
+                for row in self.rows
+                if (row.settings.model, key) in having
+            }
+            for key in having.values()
+        }
+
+    @property
+    def differing(self) -> list[str]:
+        """The parameters that differ."""
+        return [key for key, values in self.values.items() if len(values) > 1]
+
+    @property
+    def title(self) -> str:
+        common = [(key, *values) for key, values in sorted(self.values.items()) if len(values) == 1]
+        return ", ".join(f"{key} {shorten(value, MAX_CELL)}" for key, value in common)
+
+    @property
+    def remark(self) -> str:
+        """What to keep in mind, or ""."""
+        return (
+            f"The best of {len(self.ranked)} is optimistic, by up to {100 * self.optimism:.2f} "
+            "points: at the end, test it once: make compare REV=... SPLIT=test"
+            if len(self.ranked) > 1
+            else ""
+        )
+
 
 def tables(models: Iterable[Model]) -> list[Table]:
-    """Return a table for each set of validation images; accuracies compare only within one."""
+    """Return a table for each set of validation images; accuracies compare only within one.
+
+    Raises UserError if no model was validated.
+    """
     by_images: dict[str, dict[ModelSettings, list[Model]]] = {}
     for model in models:
         if "validation" in model.accuracies:
             groups = by_images.setdefault(model.validation_images, {})
             groups.setdefault(model.settings, []).append(model)
+    if not by_images:
+        raise UserError(
+            "no run has validation metrics: set prepare.validation_size above 0 and run dvc repro"
+        )
     result = []
     for groups in by_images.values():
+        codes = Counter(model for model, _ in {(key.model, key.code) for key in groups})
         rows = [
-            Row(key, sorted(group, key=lambda model: -model.accuracies["validation"]), "")
+            Row(
+                key,
+                sorted(group, key=lambda model: -model.accuracies["validation"]),
+                key.model if codes[key.model] == 1 else f"{key.model}, code {key.code[:4]}",
+            )
             for key, group in groups.items()
         ]
         rows.sort(key=lambda row: (len(row.models) < MIN_SEEDS, -mean(row.accuracies)))
@@ -74,69 +132,98 @@ def tables(models: Iterable[Model]) -> list[Table]:
     return result
 
 
+def header(keys: Iterable[str]) -> list[str]:
+    """Return the names of the columns of a table with these parameters."""
+    return ["model", *keys, *STATISTICS]
+
+
+def cells(row: Row, keys: Iterable[str], longest: int = files.MAX_BYTES) -> list[str]:
+    """Return the texts of a row below `header`; a value has at most `longest` characters."""
+    texts = [
+        shorten(row.name, max(longest, MAX_NAME)),
+        *(shorten(row.parameters.get(key, "-"), longest) for key in keys),
+        f"{mean(row.accuracies):.4f}",
+        f"{stdev(row.accuracies):.4f}" if len(row.models) > 1 else "-",
+        str(len(row.models)),
+        row.verdict,
+        row.models[0].revision.name,
+    ]
+    return list(map(sanitize, texts))
+
+
 def leaderboard(models: Iterable[Model]) -> list[str]:
-    """Return the lines of all tables. Raises UserError if no model was validated."""
+    """Return the lines of all tables; only below a table, some are wider than the terminal."""
     text = []
     for table in tables(models):
-        items = [{*row.settings.data, *row.settings.hyperparameters} for row in table.rows]
-        common = set.intersection(*items)
-        title = [f"{key} {shorten(value, MAX_CELL)}" for key, value in sorted(common)]
-        text += [f"Validation accuracy, {', '.join(title)}", "", *_lines(table, common), ""]
-        if len(table.ranked) > 1:
-            too_high = f"{100 * table.optimism:.2f} points too high"
-            too_high = f"{100 * table.optimism:.2f} points"
-            text += [
-                f"The best of {len(table.ranked)} is optimistic, by up to {too_high}: at the end, "
-                "test it once: make compare REV=... SPLIT=test",
-                LEGEND,
-                "",
-            ]
-    if not text:
-        raise UserError(
-            "no run has validation metrics: set prepare.validation_size above 0 and run dvc repro"
-        )
+        text += [f"Validation accuracy, {table.title}", "", *_lines(table), ""]
+        text += [table.remark, LEGEND, ""] if table.remark else []
     return text[:-1]
 
 
-def _lines(table: Table, common: set[tuple[str, str]]) -> list[str]:
-    """Return the lines of a table, without what all rows have in common."""
-    values = [dict(row.settings.data + row.settings.hyperparameters) for row in table.rows]
-    differing = (item for items in values for item in items.items() if item not in common)
-    keys = dict.fromkeys(key for key, _ in differing)
-    # Code is named only where it tells models apart.
-    codes = {(row.settings.model, row.settings.code) for row in table.rows}
-    one_code = len(codes) == len({row.settings.model for row in table.rows})
-    lines = [["model", *keys, "accuracy", "std", "seeds", "vs. best", "best run"]]
-    for row, items in zip(table.rows, values, strict=True):
-        name, code = row.settings.model, row.settings.code[:4]
-        lines.append(
-            [
-                name if one_code else f"{name}, code {code}",
-                *(shorten(items.get(key, "-"), MAX_CELL) for key in keys),
-                f"{mean(row.accuracies):.4f}",
-                f"{stdev(row.accuracies):.4f}" if len(row.models) > 1 else "-",
-                str(len(row.models)),
-                row.verdict,
-                row.models[0].revision.name,
-            ]
-        )
-    alignment = ["left", *["right"] * (len(lines[0]) - 3), "left", "left"]
-    text = tabulate.tabulate(
-        lines, "firstrow", tablefmt="plain", disable_numparse=True, colalign=alignment
+def _lines(table: Table) -> list[str]:
+    keys = table.differing
+    lines = [header(keys), *(cells(row, keys, MAX_CELL) for row in table.rows)]
+    last = len(lines[0]) - 1
+    # Where the terminal is too narrow, the run stands below its row, then the parameters, too.
+    for below in [], [last], [*range(1, len(keys) + 1), last]:
+        text = _align([[cell for at, cell in enumerate(line) if at not in below] for line in lines])
+        if max(map(len, text)) <= columns():
+            break
+    for number, line in enumerate(lines[1:] if below else [], start=1):
+        items = [f"{lines[0][at]} {line[at]}" for at in below if line[at] != "-"]
+        text[number] += f"\n  {', '.join(items)}"
+    return "\n".join(text).split("\n")
+
+
+def _align(lines: list[list[str]]) -> list[str]:
+    texts = ("model", "vs. best", "best run")
+    sides = ["left" if name in texts else "right" for name in lines[0]]
+    table = tabulate.tabulate(
+        lines, "firstrow", tablefmt="plain", disable_numparse=True, colalign=sides
     )
-    return [line.rstrip() for line in text.splitlines()]
+    return [line.rstrip() for line in table.splitlines()]
+
+
+def as_csv(models: Iterable[Model]) -> list[str]:
+    """Return the lines of a CSV file: all rows with all parameters."""
+    rows = [row for table in tables(models) for row in table.rows]
+    keys = sorted({key for row in rows for key in row.parameters})
+    content = io.StringIO()
+    csv.writer(content).writerows([header(keys), *(cells(row, keys) for row in rows)])
+    return content.getvalue().splitlines()
+
+
+def as_markdown(models: Iterable[Model]) -> list[str]:
+    """Return the lines of all tables in Markdown."""
+    text = []
+    for table in tables(models):
+        keys = table.differing
+        lines = [header(keys), *(cells(row, keys) for row in table.rows)]
+        escaped = [[re.sub(r"([\\|`*_\[<>&])", r"\\\1", cell) for cell in line] for line in lines]
+        grid = tabulate.tabulate(escaped, "firstrow", tablefmt="pipe", disable_numparse=True)
+        text += [f"Validation accuracy, {table.title}", "", *grid.splitlines(), ""]
+    return text[:-1]
+
+
+FORMATS = {"": leaderboard, "csv": as_csv, "md": as_markdown}
 
 
 def main() -> None:
+    form = os.environ.get("FORMAT", "")
+    if form not in FORMATS:
+        raise UserError(f"FORMAT is {form!r}; must be csv or md")
     models, left_out = runs.models()
-    lines = leaderboard(models)
-    lines += [f"skipped {', '.join(names)}: {reason}" for reason, names in left_out.items()]
+    lines = FORMATS[form](models)
+    notes = [f"skipped {', '.join(names)}: {reason}" for reason, names in left_out.items()]
     if QUEUE.is_dir():
         with Repo() as repo:
             queue = repo.experiments.celery_queue
             waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
-        lines.append(f"DVC's queue: {waiting} waiting, {running} running")
-    print(*map(sanitize, wrap(lines)), sep="\n")
+        notes.append(f"DVC's queue: {waiting} waiting, {running} running")
+    print(*map(sanitize, lines if form else wrap(lines)), sep="\n")
+    # The file of a table holds nothing else.
+    if notes:
+        print(*map(sanitize, wrap(notes)), sep="\n", file=sys.stderr if form else sys.stdout)
 
 
 if __name__ == "__main__":

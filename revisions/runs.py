@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import FiniteFloat, TypeAdapter
+from tqdm import tqdm
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
@@ -35,10 +36,14 @@ class Model(NamedTuple):
     revision: Revision
     accuracies: dict[str, float]  # by split; without validation if no images were held out
     validation_images: str  # their MD5
+    history: str = ""  # its MD5
 
 
 def models() -> tuple[list[Model], dict[str, list[str]]]:
-    """List the models of all whole runs, and the references left out, by the reason."""
+    """List the models of all whole runs, the oldest first, and the references left out, by reason.
+
+    A model that several revisions have is that of the first one in `files.references`.
+    """
     named = files.references()
     log = files.git(
         "log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK)
@@ -49,7 +54,9 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
         names.setdefault(commit, name)
     locks, reasons = {}, {}
     contents = files.blobs((commit, LOCK) for commit in names)
-    for (commit, run), content in zip(names.items(), contents, strict=True):
+    # A terminal gets a progress bar if this takes longer than a second.
+    reading = tqdm(names.items(), "reading runs", unit="", leave=False, delay=1, disable=None)
+    for (commit, run), content in zip(reading, contents, strict=True):
         try:
             locks[commit] = files.parse_lock(content or b"stages: {}", run)
         except UserError as error:
@@ -66,6 +73,8 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
         for md5, parameters in [_training(lock, name)]
         if trained_with[md5] == parameters
     ]
+    age = {md5: number for number, md5 in enumerate(trained_with)}
+    candidates.sort(key=lambda candidate: age[_training(locks[candidate[0]], candidate[1])[0]])
     metrics = files.blobs((commit, paths.metrics(name)) for commit, name in candidates)
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
@@ -137,7 +146,8 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     digest = hashlib.sha256(repr(code).encode()).hexdigest()
     settings = ModelSettings(name, tuple(data.items()), tuple(hyperparameters.items()), digest)
     validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
-    return Model(settings, seeds, revision, accuracies, validation_images)
+    history = lock.outputs.get(str(paths.history(name)), "")
+    return Model(settings, seeds, revision, accuracies, validation_images, history)
 
 
 def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:
