@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
@@ -25,6 +26,8 @@ WRONG = " ✗"
 COLUMNS = 8
 # A confusion matrix of more labels has no numbers: they would be too small to read.
 MAX_CELLS = 52
+# The darkest shade of a confusion matrix, in % of a label's images.
+DARKEST = 10
 # Inches: an image, the space between two, a letter, a line, a line above with space, the title.
 TILE, GAP, LETTER, LINE, CAPTION, HEADING = 1.1, 0.15, 0.083, 0.18, 0.39, 0.45
 DOTS_PER_INCH = 100
@@ -75,19 +78,23 @@ def percent(fraction: float) -> str:
 
 
 def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
-    """Draw a confusion matrix: image counts, shaded by mistakes as a fraction of the label's."""
+    """Draw a confusion matrix: image counts, shaded by mistakes as a fraction of the label's.
+
+    The shades are the same for all models, so that two figures compare side by side. They follow
+    the square root, which tells 0.5% from 1% and 5% from 10%; from DARKEST on, they are equal.
+    """
     counts, count = predictions.confusion, len(dataset.labels)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
     wrong = np.ma.masked_array(fractions, mask=np.eye(count, dtype=bool))
-    darkest = float(wrong.filled(0).max()) or 0.01
+    scale = PowerNorm(0.5, vmin=0, vmax=DARKEST, clip=True)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
+        shades = axes.imshow(wrong * 100, cmap="Oranges", norm=scale)
         axes.set_facecolor("#E8EEF2")
         for (row, column), images in np.ndenumerate(counts if count <= MAX_CELLS else []):
-            dark = row != column and fractions[row, column] > 0.6 * darkest
+            dark = row != column and scale(100 * fractions[row, column]) > 0.6
             color = "white" if dark else "black" if images else "#B0B0B0"
             text = axes.text(column, row, str(images), color=color, ha="center", va="center")
             text.set(fontsize=10, fontweight="bold" if row == column else "normal")
@@ -102,10 +109,12 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
             axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)
             axes.set_yticks(range(count), dataset.labels)
         label = "mistakes, in % of the label's images"
-        figure.colorbar(shades, label=label, fraction=0.046, pad=0.03)
+        bar = figure.colorbar(shades, label=label, fraction=0.046, pad=0.03, extend="max")
+        bar.set_ticks((0, 0.1, 0.5, 1, 2, 5, DARKEST))
+        bar.formatter = "{x:g}"
 
-    scale = max(1, min(count, MAX_CELLS) / 13)
-    return _png(draw, 7.6 * scale, 6.4 * scale)
+    size = max(1, min(count, MAX_CELLS) / 13)
+    return _png(draw, 7.6 * size, 6.4 * size)
 
 
 def weights(dataset: Dataset, name: str, kernel: np.ndarray) -> bytes:

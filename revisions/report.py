@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 from pydantic import FiniteFloat, TypeAdapter
@@ -20,13 +19,13 @@ from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
-from digits.plumbing.terminal import sanitize, shorten
+from digits.plumbing.terminal import announce, sanitize, shorten
 from digits.portable import formats
-from revisions import charts, compare, files, runs
+from revisions import compare, files, pages, runs
 from revisions.compare import SameImages
 from revisions.files import WORKSPACE, MissingOutputError, Revision
+from revisions.runs import readable
 
-TEMPLATE = Path("revisions/report.html")
 PAGE = Path("report/index.html")
 METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
@@ -46,7 +45,7 @@ def main() -> None:
 def html(first: Revision, second: Revision) -> str:
     """Return the page. Raises UserError if a file that it would show does not match dvc.lock."""
     both, names = (first, second), [first.name, second.name]
-    old_lock, new_lock = (files.whole_lock(revision) for revision in both)
+    locks = [files.whole_lock(revision) for revision in both]
     warnings = [
         f"{revision.name}: changed since its run: {changed}"
         for revision in both
@@ -65,15 +64,14 @@ def html(first: Revision, second: Revision) -> str:
         disagreements = list(_disagreements(same, second))
     except MissingOutputError as error:
         warnings.append(str(error))
-    parameters = [old_lock.parameters, new_lock.parameters]
-    template: jinja2.Template = jinja2.Template(
-        TEMPLATE.read_text("utf-8"),
-        autoescape=True,
-        finalize=lambda value: sanitize(value) if type(value) is str else value,
-    )
-    return template.render(
+    parameters = [lock.parameters for lock in locks]
+    remarks = []
+    baselines = [lock.outputs[str(paths.model(name))] for lock in locks for name in lock.models[:1]]
+    if len(set(baselines)) > 1:
+        remarks.append("Their baselines differ, so gains over these are not shown in one chart.")
+    return pages.render(
+        "report.html",
         base64=base64.b64encode,
-        vega=charts.vega().replace("</script", "<\\/script"),
         names=names,
         verdicts=verdicts,
         commands=commands,
@@ -86,7 +84,8 @@ def html(first: Revision, second: Revision) -> str:
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
         disagreements=disagreements,
         split=same.split,
-        charts=_charts(names, warnings),
+        charts=_charts(names, warnings, same_baseline=not remarks),
+        remarks=remarks,
         figures=[
             (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
         ],
@@ -118,7 +117,7 @@ def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, An
     content = contents.get(paths.DETAILS, b"[]")
     for entry in files.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
-        metrics |= {f"{measured} {key}": value for key, value in entry.items()}
+        metrics |= {f"{measured} {readable(key)}": value for key, value in entry.items()}
     return metrics
 
 
@@ -131,6 +130,8 @@ def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
     return "-" if value is None else shorten(files.format_value(value), MAX_CELL)
 
 
@@ -138,7 +139,8 @@ def _change(old: Any, new: Any) -> str:
     if files.format_value(old) == files.format_value(new):
         return ""
     try:
-        return f"{float(new) - float(old):+.{formats.SIGNIFICANT_DIGITS}g}"
+        change = float(new) - float(old)
+        return f"{change:+.4f}" if isinstance(new, float) else f"{change:+.4g}"
     except (TypeError, ValueError):
         return "changed"
 
@@ -170,8 +172,12 @@ def _png(image: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _charts(names: list[str], warnings: list[str]) -> list[Any]:
-    """Return the charts of `dvc plots diff`, with the revisions in the order of the page."""
+def _charts(names: list[str], warnings: list[str], same_baseline: bool) -> list[dict[str, Any]]:
+    """Return the charts of `dvc plots diff`, with the revisions in the order of the page.
+
+    Of each: its title, what Vega draws, and whether the curves of both revisions are equal.
+    """
+    announce("reading the charts")
     command = [sys.executable, "-m", "dvc", "plots", "diff", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -180,8 +186,18 @@ def _charts(names: list[str], warnings: list[str]) -> list[Any]:
     plots = json.loads(done.stdout.replace(json.dumps(names[::-1]), json.dumps(names)))
     for error in plots.get("errors", []):
         warnings.append(f"{error['rev']}: no chart of {error.get('source') or error['msg']}")
-    drawn = [plot for source in plots.get("data", {}).values() for plot in source]
-    return [plot["content"] for plot in drawn if plot["type"] == "vega" and plot["content"]]
+    drawn = []
+    for source, group in plots.get("data", {}).items():
+        for plot in group if same_baseline or source != str(paths.COMPARISON) else []:
+            if plot["type"] == "vega" and (spec := plot["content"]):
+                title = spec.pop("title", {}).get("text", source)
+                values = [{**row, "rev": ""} for row in spec["data"]["values"]]
+                half = len(values) // 2
+                # Where both agree, one line would cover the other.
+                drawn.append(
+                    {"title": title, "spec": spec, "equal": values[:half] == values[half:]}
+                )
+    return drawn
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from digits.portable import formats
 from revisions import files, runs
 from revisions.compare import images
 from revisions.files import WORKSPACE, Revision
+from revisions.runs import readable
 from revisions.verdicts import difference, pair_verdict
 
 # These metrics come first.
@@ -33,7 +34,7 @@ def result() -> Iterator[str]:
     names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
     title = f"{lock.parameters['prepare.dataset']}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
-    header = [title, *(name.replace("_", " ").replace("f1", "F1") for name in names)]
+    header = [title, *map(readable, names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
     for entry in comparisons:
         model, baseline = entry["model"], entry["baseline"]

@@ -99,7 +99,7 @@ async function drawAll(section, shown, selected, by) {
   const bars = shown.slice(0, MAX_BARS);
   section.element.querySelector(".charts span").textContent = bars.length < shown.length ? `; the first ${MAX_BARS} of ${shown.length} rows` : "";
   const curves = (selected.length ? selected : shown).filter((row) => row.curve.length).slice(0, selected.length ? MAX_CURVES : 4);
-  const specs = [accuracies(bars, elements[0].clientWidth), history_(curves), by && parameter(shown, by), parallel(shown, section.table.keys)];
+  const specs = [accuracies(bars, elements[0].clientWidth), history_(curves), by && parameter(shown, by), parallel(shown, section.table.keys, elements.at(-1).clientWidth)];
   section.views = await Promise.all(elements.map((element, chart) => draw(element, { width: "container", autosize: { type: "fit-x" }, params: [{ name: "hot", value: "" }], ...specs[chart] })));
   for (const view of section.views) {
     view.addEventListener("mouseover", (event, item) => highlight(item?.datum?.id));
@@ -131,14 +131,15 @@ function accuracies(rows, width) {
 function parameter(rows, key) {
   const values = rows.filter((row) => row.values[key] !== undefined).map((row) => ({ ...row, value: row.values[key] }));
   const numbers = values.map((row) => Number(row.value)), low = Math.min(...numbers), high = Math.max(...numbers);
+  const several = values.some((row) => row.model !== values[0].model);
   const type = numbers.some(Number.isNaN) ? "nominal" : "quantitative";
-  const x = { field: "value", type, title: key, sort: null, axis: { labelAngle: 0 }, scale: type === "nominal" ? {} : { zero: false, type: low > 0 && high / low > 30 ? "log" : "linear" } };
+  const x = { field: "value", type, title: key, sort: null, axis: type === "nominal" ? { labelAngle: 0 } : { format: ".6~g" }, scale: type === "nominal" ? {} : { zero: false, type: low > 0 && high / low > 30 ? "log" : "linear" } };
   if (type !== "nominal") for (const row of values) row.value = Number(row.value);
   return {
     data: { values }, height: 300, encoding: { x, color: verdicts(values), opacity },
     layer: [
       { mark: { type: "rule", strokeWidth: 2 }, encoding: { y: { ...accuracy, field: "low" }, y2: { field: "high" } } },
-      { mark: { type: "point", filled: true, size: 70 }, encoding: { y: { ...accuracy, field: "accuracy" }, shape: { field: "model", type: "nominal", title: null }, tooltip } },
+      { mark: { type: "point", filled: true, size: 70 }, encoding: { y: { ...accuracy, field: "accuracy" }, shape: several && { field: "model", type: "nominal", title: null }, tooltip } },
     ],
   };
 }
@@ -146,7 +147,7 @@ function parameter(rows, key) {
 // The mean of the chosen rows after each epoch, and a standard deviation on both sides of it.
 function history_(rows) {
   const values = rows.flatMap(({ id, row, curve }) => curve.map(([mean, std], epoch) => ({ id, row, epoch: epoch + 1, mean, std, low: mean - std, high: mean + std })));
-  const color = { field: "row", type: "nominal", sort: null, title: null, scale: { range: COLORS }, legend: { columns: 1 } };
+  const color = { field: "row", type: "nominal", sort: null, title: null, scale: { range: COLORS }, legend: { columns: 1, symbolOpacity: 1 } };
   return {
     data: { values }, height: 300,
     encoding: { x: { field: "epoch", type: "quantitative", scale: { zero: false, nice: false }, axis: { tickMinStep: 1, format: "d" } }, color },
@@ -158,7 +159,7 @@ function history_(rows) {
 }
 
 // A line for each row, from axis to axis.
-function parallel(rows, keys) {
+function parallel(rows, keys, room) {
   const axes = [...keys, "accuracy"], values = [], labels = [];
   for (const key of axes) {
     const value = (row) => (key === "accuracy" ? row.accuracy : row.values[key] ?? "-");
@@ -173,7 +174,7 @@ function parallel(rows, keys) {
   const x = { field: "axis", type: "nominal", sort: null, title: null, scale: { padding: .3 }, axis: { orient: "top", labelAngle: 0, labelPadding: 12, grid: true, gridOpacity: .5, domain: false, ticks: false } };
   const y = { field: "place", type: "quantitative", axis: null };
   return {
-    height: 320,
+    width: Math.max(room, 120 * axes.length), height: 320,
     layer: [
       { data: { values }, mark: { type: "line", strokeWidth: 2 }, encoding: { x, y, detail: { field: "id" }, color: verdicts(rows), opacity, tooltip } },
       { data: { values: labels }, mark: { type: "text", align: "left", dx: 8, fontSize: 12, fill: "currentColor" }, encoding: { x, y, text: { field: "text" } } },

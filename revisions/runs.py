@@ -39,6 +39,11 @@ class Model(NamedTuple):
     history: str = ""  # its MD5
 
 
+def readable(metric: str) -> str:
+    """Return the name of a metric in words."""
+    return metric.replace("_", " ").replace("f1", "F1")
+
+
 def models() -> tuple[list[Model], dict[str, list[str]]]:
     """List the models of all whole runs, the oldest first, and the references left out, by reason.
 

@@ -31,6 +31,12 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
+def announce(step: str) -> None:
+    """Tell a terminal about a step that takes seconds, when it begins."""
+    if sys.stderr.isatty():
+        print(f"{step} ...", file=sys.stderr, flush=True)
+
+
 def columns() -> int:
     """Return the terminal's width, at most MAX_COLUMNS; MAX_COLUMNS if output is redirected."""
     return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from digits.plumbing import params
+from digits.plumbing import params, terminal
 
 # Variables of these families change the results of TensorFlow, XLA and Keras, or the figures.
 FAMILIES = re.compile(
@@ -79,6 +79,7 @@ def start(portable: bool) -> bool:
             del os.environ[name]
     os.environ.update(settings)
     absent = dict.fromkeys(UNUSED - sys.modules.keys())
+    terminal.announce("loading TensorFlow")
     # Searching imported objects for garbage costs a second per process.
     gc.disable()
     with _without_native_messages(), warnings.catch_warnings():
