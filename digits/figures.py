@@ -110,8 +110,8 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
             axes.set_yticks(range(count), dataset.labels)
         label = "mistakes, in % of the label's images"
         bar = figure.colorbar(shades, label=label, fraction=0.046, pad=0.03, extend="max")
-        bar.set_ticks((0, 0.1, 0.5, 1, 2, 5, DARKEST))
-        bar.formatter = "{x:g}"
+        ticks = (0, 0.1, 0.5, 1, 2, 5, DARKEST)
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
 
     size = max(1, min(count, MAX_CELLS) / 13)
     return _png(draw, 7.6 * size, 6.4 * size)

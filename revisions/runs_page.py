@@ -49,7 +49,7 @@ def html(models: Sequence[Model], left_out: Mapping[str, Sequence[str]]) -> str:
     """Return the page. Raises UserError if no model was validated."""
     tables = leaderboard.tables(models)
     commits, curves = _commits(models), _curves(models)
-    remote = REMOTE.fullmatch(files.git("ls-remote", "--get-url"))
+    remote = REMOTE.fullmatch(files.git("config", "--default", "", "--get", "remote.origin.url"))
     site = f"https://{remote[1]}/{remote[2]}/{HOSTS[remote[1]]}/" if remote else ""
     names = Counter(revision.name for revision in files.references())
     return pages.render(
