@@ -76,7 +76,7 @@ def recognize_pictures(arguments: list[str]) -> None:
             _print(path, {"error": images}, options.json)
             continue
         recognizer = recognizer or recognize.start(trained)
-        _print(path, _answer(recognizer(images), trained.labels), options.json)
+        _print(path, _answer(recognizer(images), trained.labels, images), options.json)
         for image in images:
             if options.save:
                 name = f"{next(numbers):04}_{path.stem}.png"
@@ -171,7 +171,9 @@ def _content(path: Path) -> bytes:
         return file.read(pictures.MAX_BYTES + 1)
 
 
-def _answer(probabilities: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, Any]:
+def _answer(
+    probabilities: Mapping[str, np.ndarray], labels: Sequence[str], images: np.ndarray
+) -> dict[str, Any]:
     """The answer of each model, as in JSON, given its probabilities float64 (digits, labels)."""
     answer: dict[str, Any] = {}
     for name, found in probabilities.items():
@@ -181,7 +183,7 @@ def _answer(probabilities: Mapping[str, np.ndarray], labels: Sequence[str]) -> d
             "digit": int(text) if text in NUMBERS and len(found) == 1 else text,
             "probability": round(float(found.max(axis=1).min()), 6),
         }
-    return answer | {"unsure": recognize.unsure(probabilities)}
+    return answer | {"unsure": recognize.unsure(probabilities, images)}
 
 
 def _print(path: Path, answer: dict[str, Any], as_json: bool) -> None:

@@ -134,7 +134,10 @@ def test_bad_input(small: Workspace, handwriting: Command, command: str, error: 
 def test_labels_of_several_characters() -> None:
     labels = ["007", "1", "12"]
     for numbers, text in (([1, 2], "1 12"), ([0], "007")):
-        assert _answer({"linear": np.eye(3)[numbers]}, labels)["linear"]["digit"] == text
+        assert (
+            _answer({"linear": np.eye(3)[numbers]}, labels, np.ones((1, 28, 28)))["linear"]["digit"]
+            == text
+        )
 
 
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Command) -> None:
