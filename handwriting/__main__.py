@@ -59,7 +59,7 @@ def recognize_pictures(arguments: list[str]) -> None:
     if (options.label is None) != (options.keep is None):
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
     if options.save and options.save.exists():
-        raise UserError(f"{options.save}: exists already; save to a new folder")
+        raise UserError(f"{options.save} already exists; save to a new folder")
     trained = recognize.read(options.rev)
     if options.keep:
         collection.check_label(options.label, trained.labels)
@@ -76,7 +76,7 @@ def recognize_pictures(arguments: list[str]) -> None:
             _print(path, {"error": images}, options.json)
             continue
         recognizer = recognizer or recognize.start(trained)
-        _print(path, _answer(recognizer(images), trained.labels, images), options.json)
+        _print(path, _response(recognizer(images), trained.labels, images), options.json)
         for image in images:
             if options.save:
                 name = f"{next(numbers):04}_{path.stem}.png"
@@ -96,7 +96,7 @@ def score_folder(arguments: list[str]) -> None:
     trained = recognize.read(options.rev)
     images, labels = collection.read(options.folder, trained.labels)
     recognizer = recognize.start(trained)
-    print(f"{options.folder}: {len(labels)} images")
+    print(f"{options.folder}: {collection.counted(len(labels), 'image')}")
     report = collection.report(recognizer(images), labels, trained.labels)
     print(*map(sanitize, report), sep="\n")
 
@@ -114,9 +114,10 @@ def write_dataset(arguments: list[str]) -> None:
     collection.check_name(options.new)
     raw, count = collection.added(options.folder, options.add_to)
     path = paths.raw(options.new)
+    images = collection.counted(count, "image")
     files.write(path, dataset.content(raw))
     print(
-        f"{path}: {options.add_to} and {count} images of {options.folder} to train on\n"
+        f"{path}: {options.add_to} and {images} of {options.folder} to train on\n"
         f"Next: dvc add {path}\n"
         f"      git add {path}.dvc {path.parent}/.gitignore && git commit -m 'My handwriting'\n"
         f"      dvc exp run -S prepare.dataset={options.new}\n"
@@ -125,7 +126,7 @@ def write_dataset(arguments: list[str]) -> None:
 
 
 def _expand(arguments: list[Path]) -> Iterator[Path]:
-    """The pictures: files as given, and all those in folders; an empty folder as given."""
+    """Yield the pictures: files as given, and all those in folders; an empty folder as given."""
     for argument in arguments:
         inside: list[Path] = []
         # A bad name is refused where it is read.
@@ -134,12 +135,13 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
         found = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
         yield from found or [argument]
         if found and len(inside) > len(found):
-            others = f"files that are no pictures by their names: {len(inside) - len(found)}"
-            print(f"{sanitize(str(argument))}: {others}", file=sys.stderr)
+            skipped = collection.counted(len(inside) - len(found), "file")
+            place = sanitize(str(argument))
+            print(f"{place}: skipped {skipped} without a picture extension", file=sys.stderr)
 
 
 def _read_all(found: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarray | str]]:
-    """Each picture and the result of `_read`, BATCH at a time: also the longest wait for Ctrl-C."""
+    """Yield each picture and the result of `_read`. A batch is also the longest wait for Ctrl-C."""
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(found), BATCH):
             batch = found[start : start + BATCH]
@@ -147,7 +149,7 @@ def _read_all(found: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarr
 
 
 def _read(row: bool, path: Path) -> np.ndarray | str:
-    """The digits in a picture as the models see them, uint8 (n, 28, 28), or why it is refused."""
+    """Return a picture's digits as the models see them, uint8 (n, 28, 28), or why it is refused."""
     try:
         return preprocess.digits(_content(path), row)
     except UserError as error:
@@ -157,47 +159,47 @@ def _read(row: bool, path: Path) -> np.ndarray | str:
 
 
 def _content(path: Path) -> bytes:
-    """The content of a picture file, or more than MAX_BYTES of it."""
+    """Return the content of a picture file, or more than MAX_BYTES of it."""
     if path == STANDARD_INPUT:
         if sys.stdin is None:
             raise UserError("standard input is closed")
         return sys.stdin.buffer.read(pictures.MAX_BYTES + 1)
     if path.is_dir():
         raise UserError("no pictures in this folder")
-    # To open a pipe would wait for its writer.
+    # Opening a pipe would wait for its writer.
     if path.exists() and not path.is_file():
         raise UserError("not a regular file")
     with path.open("rb") as file:
         return file.read(pictures.MAX_BYTES + 1)
 
 
-def _answer(
+def _response(
     probabilities: Mapping[str, np.ndarray], labels: Sequence[str], images: np.ndarray
 ) -> dict[str, Any]:
-    """The answer of each model, as in JSON, given its probabilities float64 (digits, labels)."""
-    answer: dict[str, Any] = {}
+    """Return the models' predictions as in JSON, given probabilities float64 (digits, labels)."""
+    response: dict[str, Any] = {}
     for name, found in probabilities.items():
         separator = "" if max(map(len, labels)) == 1 else " "
         text = separator.join(labels[label] for label in found.argmax(axis=1))
-        answer[name] = {
+        response[name] = {
             "digit": int(text) if text in NUMBERS and len(found) == 1 else text,
             "probability": round(float(found.max(axis=1).min()), 6),
         }
-    return answer | {"unsure": recognize.unsure(probabilities, images)}
+    return response | {"unsure": recognize.unsure(probabilities, images)}
 
 
-def _print(path: Path, answer: dict[str, Any], as_json: bool) -> None:
+def _print(path: Path, response: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"file": str(path), **answer}))
-    if "error" in answer:
-        print(sanitize(f"error: {answer['error']}"), file=sys.stderr)
+        print(json.dumps({"file": str(path), **response}))
+    if "error" in response:
+        print(sanitize(f"error: {response['error']}"), file=sys.stderr)
     elif not as_json:
-        doubt = ", unsure" if answer.pop("unsure") else ""
-        said = [
+        doubt = ", unsure" if response.pop("unsure") else ""
+        texts = [
             f"{name} {read['digit']} ({100 * read['probability']:.1f}%{doubt})"
-            for name, read in answer.items()
+            for name, read in response.items()
         ]
-        print(sanitize(f"{path}: {', '.join(said)}"))
+        print(sanitize(f"{path}: {', '.join(texts)}"))
 
 
 if __name__ == "__main__":

@@ -22,22 +22,27 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def png_bytes(image: np.ndarray) -> bytes:
-    """An image, uint8 (height, width), as a PNG file."""
+    """Return an image, uint8 (height, width), as a PNG file."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, "PNG")
     return content.getvalue()
 
 
+def counted(number: int, noun: str) -> str:
+    """Return such as "1 image" or "2 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def check_label(label: str, labels: Sequence[str]) -> None:
-    """Raise UserError if it is none of the labels."""
+    """Raise UserError if it is not one of the labels."""
     if label not in labels:
         raise UserError(f"{label}: not a label; labels are {', '.join(labels)}")
 
 
 def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | None, str | None]:
-    """Store an image, uint8 (28, 28), under its label and no other; None removes it.
+    """Store an image, uint8 (28, 28), under its label alone; None removes it.
 
-    Returns its path, and the label that it had before.
+    Return its path, and the label that it had before.
     """
     # The same image is one file.
     name = f"{hashlib.sha256(image.tobytes()).hexdigest()[:16]}.png"
@@ -52,9 +57,10 @@ def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | Non
 
 
 def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The kept images, uint8 (n, 28, 28), and labels, uint8 (n,), by label and name; n > 0.
+    """Return the kept images, uint8 (n, 28, 28), and labels, uint8 (n,), by label and name; n > 0.
 
-    Raises UserError if there are none, or if a file under a label is no such image.
+    Dark digits on light are inverted. Raise UserError if there are no images, or if a file under a
+    label is of a different kind.
     """
     found = [
         (path, number)
@@ -70,15 +76,20 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     if others:
         print(f"{folder}: files that --keep did not write: {others}", file=sys.stderr)
     images = np.stack([_image(path) for path, _ in found])
+    # The corners of MNIST's images are black.
+    light = images[:, :: SIDE - 1, :: SIDE - 1].mean(axis=(1, 2)) > 127
+    images[light] = 255 - images[light]
+    if light.any():
+        print(f"{folder}: inverted {counted(light.sum(), 'image')}: dark on light", file=sys.stderr)
     return images, np.array([label for _, label in found], np.uint8)
 
 
 def report(
     probabilities: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str]
 ) -> list[str]:
-    """For each model its accuracy on n > 0 images, and the labels that it confuses.
+    """Return lines with each model's accuracy on n > 0 images, and the labels that it confuses.
 
-    Takes each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
+    Take each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
     """
     lines = []
     for name, found in probabilities.items():
@@ -99,9 +110,9 @@ def report(
 
 
 def added(folder: Path, dataset: str) -> tuple[RawData, int]:
-    """A data set with the kept images added to its training images, and their number.
+    """Return a data set with the kept images added to its training images, and their number.
 
-    Raises UserError as `data.read_raw` and `read` do, or if its images have another size.
+    Raise UserError as `data.read_raw` and `read` do, or if its images have a different size.
     """
     raw = data.read_raw(dataset)
     side = raw.x_train.shape[1]
@@ -126,7 +137,7 @@ def check_name(name: str) -> None:
         raise UserError(f"{name}: not a name for a data set; use letters, digits, - and _")
     for path in (paths.raw(name), Path(f"{paths.raw(name)}.dvc")):
         if path.exists():
-            raise UserError(f"{path}: exists already; use another name, or remove it first")
+            raise UserError(f"{path} already exists; use a different name, or remove it first")
 
 
 def _image(path: Path) -> np.ndarray:
@@ -137,4 +148,4 @@ def _image(path: Path) -> np.ndarray:
     except Exception as error:
         # A damaged file raises any of several kinds.
         raise UserError(f"{path}: not a readable PNG file ({first_line(error)})") from None
-    raise UserError(f"{path}: not an image of 28x28 gray pixels; --keep makes such images")
+    raise UserError(f"{path}: not a 28x28 grayscale PNG, as --keep writes")

@@ -1,4 +1,4 @@
-"""From the content of a picture file to brightness."""
+"""Read the brightness of a picture file."""
 
 import io
 import warnings
@@ -11,30 +11,30 @@ from digits.plumbing.errors import UserError, first_line
 
 FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"]
 with suppress(ModuleNotFoundError):
-    # Of the extra `heic`.
+    # The extra `heic` installs it.
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     FORMATS.append("HEIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
-HEIC = "a HEIC picture: make setup EXTRAS=heic adds support; or save it as JPEG"
+HEIC = "HEIC needs make setup EXTRAS=heic; or save it as JPEG"
 MAX_BYTES = 100 * 10**6
 TOO_LARGE = "larger than 50 megapixels or 100 MB"
 # Pillow refuses a picture of more than twice as many pixels, before it decompresses any.
 Image.MAX_IMAGE_PIXELS = 25 * 10**6
-# Of a progressive JPEG. One has about ten; each takes as long to decode as a whole picture.
+# A progressive JPEG has about ten; each takes as long to decode as a whole picture.
 MAX_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
 
-# About damaged EXIF data, and about large pictures.
+# Pillow warns about damaged EXIF data and large pictures.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def brightness(content: bytes, side: int) -> np.ndarray:
-    """The color channel with the greatest contrast: float32 (height, width) in 0..255.
+    """Return the color channel with the greatest contrast: float32 (height, width) in 0..255.
 
-    The picture is upright, and its longer side has at most `side` pixels. Raises UserError if
-    `content` is not that of one picture, or too large.
+    The picture is upright, and its longer side has at most `side` pixels. Raise UserError if
+    `content` is not a picture, holds several, or is too large.
     """
     image = _decode(content, side)
     if image.mode == "RGBA":
@@ -54,7 +54,7 @@ def brightness(content: bytes, side: int) -> np.ndarray:
 
 
 def _decode(content: bytes, side: int) -> Image.Image:
-    """The picture in mode L, RGB or RGBA."""
+    """Return the picture in mode L, RGB or RGBA."""
     if not content:
         raise UserError("the file is empty")
     if len(content) > MAX_BYTES:
@@ -75,7 +75,7 @@ def _decode(content: bytes, side: int) -> Image.Image:
     if image.format not in ("MPO", "HEIF") and getattr(image, "n_frames", 1) > 1:
         raise UserError("more than one picture in the file; save one of them")
     try:
-        # Has a JPEG decoded at a fraction of its size.
+        # A JPEG is decoded at a fraction of its size.
         image.draft(None, (side, side))
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode[0] in "IF":

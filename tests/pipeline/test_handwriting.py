@@ -16,7 +16,7 @@ from digits import data
 from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
 from handwriting import preprocess
-from handwriting.__main__ import _answer, main
+from handwriting.__main__ import _response, main
 from revisions import files
 from tests.conftest import MODELS, Done, Workspace
 from tests.photographs import SEVEN, drawn, file_bytes
@@ -71,7 +71,7 @@ def test_a_folder_with_json_save_and_keep(small: Workspace, handwriting: Command
     ]
     assert [answer["error"] for answer in (too_long, several, absent)] == errors
     assert done.stderr.splitlines() == [
-        f"{PICTURES}: files that are no pictures by their names: 1",
+        f"{PICTURES}: skipped 1 file without a picture extension",
         *(f"error: {error}" for error in errors),
     ]
     seen = {path.name: Image.open(path).size for path in (small.path / "seen").iterdir()}
@@ -109,12 +109,12 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
         ("7.png --rev nowhere", "'nowhere': no branch, tag, commit or experiment has that name"),
         ("7.png --save new --label x --keep own", "x: not a label; labels are 0, 1, 2"),
         ("7.png --label 7", "--label and --keep only work together"),
-        ("7.png --save empty", "empty: exists already; save to a new folder"),
+        ("7.png --save empty", "empty already exists; save to a new folder"),
         ("7.png --save LICENSE/seen", "LICENSE/seen: "),
         ("score empty", "empty: no images kept here; "),
         ("score damaged", "damaged/1/0.png: not a readable PNG file"),
-        ("dataset own --add-to small --as mnist", "data/raw/mnist.npz: exists already"),
-        ("dataset own --add-to small --as small", "data/raw/small.npz.dvc: exists already"),
+        ("dataset own --add-to small --as mnist", "data/raw/mnist.npz already exists"),
+        ("dataset own --add-to small --as small", "data/raw/small.npz.dvc already exists"),
         ("dataset own --add-to small --as ../new", "../new: not a name for a data set"),
         ("dataset own --add-to none --as new", "data/raw/none.npz: no such file"),
     ],
@@ -135,7 +135,9 @@ def test_labels_of_several_characters() -> None:
     labels = ["007", "1", "12"]
     for numbers, text in (([1, 2], "1 12"), ([0], "007")):
         assert (
-            _answer({"linear": np.eye(3)[numbers]}, labels, np.ones((1, 28, 28)))["linear"]["digit"]
+            _response({"linear": np.eye(3)[numbers]}, labels, np.ones((1, 28, 28)))["linear"][
+                "digit"
+            ]
             == text
         )
 
@@ -144,7 +146,7 @@ def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Command) 
     """Score them, and add them to the training images alone."""
     handwriting(f"{PICTURES}/one.jpg", "--label", "1", "--keep", "data/own")
     report = handwriting("score", "data/own").stdout.splitlines()
-    assert report[0] == "data/own: 1 images"
+    assert report[0] == "data/own: 1 image"
     assert [line.split(":")[0] for line in report if "95% interval" in line] == MODELS
     handwriting("dataset", "data/own", "--add-to", "small", "--as", "small_own")
     old, new = map(data.read_raw, ("small", "small_own"))

@@ -42,7 +42,7 @@ def test_kept_images_are_read_by_label_and_name(capsys: pytest.CaptureFixture[st
 def test_images_of_another_kind_are_refused() -> None:
     for image in (Image.new("L", (27, 28)), Image.new("RGB", (28, 28))):
         files.write(OWN / "7/mine.png", file_bytes(image))
-        with pytest.raises(UserError, match=r"^own/7/mine\.png: not an image of 28x28 gray pixels"):
+        with pytest.raises(UserError, match=r"^own/7/mine\.png: not a 28x28 grayscale PNG"):
             collection.read(OWN, LABELS)
     x, y = np.zeros((4, 8, 8), np.uint8), np.arange(4, dtype=np.uint8)
     files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
