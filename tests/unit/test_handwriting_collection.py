@@ -28,7 +28,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kept_images_are_read_by_label_and_name(capsys: pytest.CaptureFixture[str]) -> None:
     files.write(OWN / "seven/1.png", b"")
-    for value, number in ((10, 3), (20, 0), (30, 3), (40, 2), (50, 1)):
+    # The last one is dark on light.
+    for value, number in ((10, 3), (20, 0), (30, 3), (40, 2), (205, 1)):
         path, before = collection.keep(image(value), LABELS[number], OWN)
         assert path and path.parent.parent == OWN and before is None
     images, labels = collection.read(OWN, LABELS)
@@ -36,7 +37,10 @@ def test_kept_images_are_read_by_label_and_name(capsys: pytest.CaptureFixture[st
     assert labels.dtype == images.dtype == np.uint8
     assert images[:3, 0, 0].tolist() == [20, 50, 40] and images.shape == (5, 28, 28)
     assert sorted(images[3:, 5, 5].tolist()) == [10, 30]
-    assert capsys.readouterr().err == "own: files that --keep did not write: 1\n"
+    assert capsys.readouterr().err.splitlines() == [
+        "own: files that --keep did not write: 1",
+        "own: inverted 1 image: dark on light",
+    ]
 
 
 def test_images_of_another_kind_are_refused() -> None:
@@ -64,4 +68,6 @@ def test_a_report_names_what_is_confused_most_often_first() -> None:
 def test_models_that_differ_are_unsure() -> None:
     linear, sure, other = np.array([[0.9, 0.1]]), np.array([[1, 0]]), np.array([[0.2, 0.8]])
     assert not recognize.unsure({"linear": linear, "hidden": sure})
+    # As wide as two digits.
+    assert recognize.unsure({"hidden": sure}, [np.ones((10, 20))])
     assert recognize.unsure({"linear": linear, "hidden": other})
