@@ -114,7 +114,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         predictions = {
             name: {
                 "label": labels[int(shares.argmax())],
-                "unsure": recognize.unsure(probabilities),
+                "unsure": recognize.unsure(probabilities, images),
                 "probabilities": shares.round(6).tolist(),
             }
             for name, [shares] in probabilities.items()

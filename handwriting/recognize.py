@@ -73,7 +73,7 @@ def start(trained: Trained) -> Recognizer:
     return recognize
 
 
-def unsure(probabilities: Mapping[str, np.ndarray], images: Iterable[np.ndarray] = ()) -> bool:
+def unsure(probabilities: Mapping[str, np.ndarray], images: Iterable[np.ndarray]) -> bool:
     """Tell whether the models doubt one of n digits, or its image may be of two digits.
 
     Take each model's probabilities float64 (n, labels), and the images uint8 (n, 28, 28).

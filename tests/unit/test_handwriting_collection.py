@@ -67,7 +67,7 @@ def test_a_report_names_what_is_confused_most_often_first() -> None:
 
 def test_models_that_differ_are_unsure() -> None:
     linear, sure, other = np.array([[0.9, 0.1]]), np.array([[1, 0]]), np.array([[0.2, 0.8]])
-    assert not recognize.unsure({"linear": linear, "hidden": sure})
+    assert not recognize.unsure({"linear": linear, "hidden": sure}, [])
     # As wide as two digits.
     assert recognize.unsure({"hidden": sure}, [np.ones((10, 20))])
-    assert recognize.unsure({"linear": linear, "hidden": other})
+    assert recognize.unsure({"linear": linear, "hidden": other}, [])
