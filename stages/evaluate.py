@@ -72,7 +72,7 @@ def pictures(
     """Return the figures of the test images."""
     from digits import figures
 
-    images = dataset.splits["test"].images
+    images = dataset.splits["test"].images.reshape(-1, *dataset.shape)
     # Matplotlib takes text between two dollar signs for a formula.
     labels = tuple(label.replace("$", r"\$") for label in dataset.labels)
     dataset = dataset._replace(labels=labels)

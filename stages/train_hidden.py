@@ -1,8 +1,9 @@
 """data/prepared/ -> a hidden layer of ReLU units before the output, models/hidden.keras."""
 
+import math
 from typing import TYPE_CHECKING
 
-from digits import data, training
+from digits import training
 from digits.plumbing import params
 from digits.plumbing.stage import Outputs, run_stage
 
@@ -16,13 +17,13 @@ class Settings(training.Settings):
     units: int = params.integer(1, 10_000)
 
 
-def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
-    """Map images float32 (n, num_pixels) to probabilities float32 (n, num_labels)."""
+def build(shape: tuple[int, ...], num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, pixels) to probabilities float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((num_pixels,), name="pixels"),
+            keras.Input((math.prod(shape),), name="pixels"),
             keras.layers.Dense(
                 settings.units,
                 activation="relu",
@@ -41,11 +42,7 @@ def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model"
 
 
 def main() -> Outputs:
-    settings = params.load("train_hidden", Settings)
-    dataset = data.read(("train", "validation"))
-    portable = training.start(settings)
-    model = build(dataset.num_pixels, dataset.num_labels, settings)
-    return training.train("hidden", model, dataset, settings, portable)
+    return training.train("hidden", Settings, build)
 
 
 if __name__ == "__main__":

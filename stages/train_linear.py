@@ -1,9 +1,9 @@
 """data/prepared/ -> a single dense layer, models/linear.keras."""
 
+import math
 from typing import TYPE_CHECKING
 
-from digits import data, training
-from digits.plumbing import params
+from digits import training
 from digits.plumbing.stage import Outputs, run_stage
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ class Settings(training.Settings):
     """The group train_linear in params.yaml."""
 
 
-def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
-    """Map images float32 (n, num_pixels) to sigmoids float32 (n, num_labels)."""
+def build(shape: tuple[int, ...], num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, pixels) to sigmoids float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((num_pixels,), name="pixels"),
+            keras.Input((math.prod(shape),), name="pixels"),
             keras.layers.Dense(
                 num_labels,
                 activation="sigmoid",
@@ -33,11 +33,7 @@ def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model"
 
 
 def main() -> Outputs:
-    settings = params.load("train_linear", Settings)
-    dataset = data.read(("train", "validation"))
-    portable = training.start(settings)
-    model = build(dataset.num_pixels, dataset.num_labels, settings)
-    return training.train("linear", model, dataset, settings, portable)
+    return training.train("linear", Settings, build)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ def model(name: str) -> Path:
     return Path(f"models/{name}.keras")
 
 
+def unfinished(name: str, inputs: str) -> Path:
+    """Return the path of the state of a training that goes on after a kill, given its inputs."""
+    return Path(f".unfinished/{name}/{inputs}.npz")
+
+
 def history(name: str) -> Path:
     """Return the path of a model's loss and accuracy by epoch."""
     return Path(f"metrics/history/{name}.csv")

@@ -122,8 +122,10 @@ def test_other_layers_and_labels(
 ) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
 
-    def build(num_pixels: int, num_labels: int, _: train_hidden.Settings) -> keras.Sequential:
-        picture = [keras.Input((num_pixels,)), layers.Reshape((28, 28, 1))]
+    def build(
+        shape: tuple[int, ...], num_labels: int, _: train_hidden.Settings
+    ) -> keras.Sequential:
+        picture = [keras.Input((784,)), layers.Reshape((*shape, 1))]
         convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()]
         dense = [
             layers.BatchNormalization(),
