@@ -26,6 +26,8 @@ COLUMNS = 8
 # A confusion matrix of more labels has no numbers: they would be too small to read. Weights are
 # drawn for as many labels.
 MAX_CELLS = 52
+# A confusion matrix leaves out all further labels.
+MAX_LABELS = 1000
 # Inches: an image, the space between two, a letter, a line, a line above with space, the title.
 TILE, GAP, LETTER, LINE, CAPTION, HEADING = 1.1, 0.15, 0.083, 0.18, 0.39, 0.45
 DOTS_PER_INCH = 100
@@ -77,15 +79,18 @@ def percent(fraction: float) -> str:
 
 def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
     """Draw a confusion matrix: image counts, shaded by mistakes as a fraction of the label's."""
-    counts, count = predictions.confusion, len(dataset.labels)
+    count = min(len(dataset.labels), MAX_LABELS)
+    cells = predictions.labels.astype(np.int64) * count + predictions.predicted
+    drawn = np.maximum(predictions.labels, predictions.predicted) < count
+    counts = np.bincount(cells[drawn], minlength=count**2).reshape(count, count)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
-    wrong = np.ma.masked_array(fractions, mask=np.eye(count, dtype=bool))
-    darkest = float(wrong.filled(0).max()) or 0.01
+    shares = np.ma.masked_array(fractions, mask=np.eye(count, dtype=bool))
+    darkest = float(shares.filled(0).max()) or 0.01
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        shades = axes.imshow(wrong * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
+        shades = axes.imshow(shares * 100, cmap="Oranges", vmin=0, vmax=darkest * 100)
         axes.set_facecolor("#E8EEF2")
         for (row, column), images in np.ndenumerate(counts if count <= MAX_CELLS else []):
             dark = row != column and fractions[row, column] > 0.6 * darkest
@@ -94,9 +99,10 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
             text.set(fontsize=10, fontweight="bold" if row == column else "normal")
             # Measuring every text is slow, and none leaves the axes.
             text.set_in_layout(False)
-        total = int(counts.sum())
-        mistakes = f"{total - np.trace(counts):,} mistakes in {total:,} test images"
-        axes.set(title=f"{dataset.name}, {name} model: {mistakes}")
+        total, wrong = len(predictions.labels), np.sum(~predictions.correct)
+        title = f"{dataset.name}, {name} model: {wrong:,} mistakes in {total:,} test images"
+        left_out = f" ({total - np.sum(drawn):,} left out)" if not drawn.all() else ""
+        axes.set(title=title + left_out)
         axes.set(xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
         if count <= MAX_CELLS:
@@ -105,7 +111,7 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
         label = "mistakes, in % of the label's images"
         figure.colorbar(shades, label=label, fraction=0.046, pad=0.03)
 
-    scale = max(1, min(count, MAX_CELLS) / 13)
+    scale = max(1, count / 13) if count <= MAX_CELLS else 2
     return _png(draw, 7.6 * scale, 6.4 * scale)
 
 

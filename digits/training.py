@@ -41,8 +41,9 @@ def recipe(settings: Settings, steps_per_epoch: int) -> dict[str, Any]:
     """
     import keras
 
+    learning_rate = settings.learning_rate
     return {
-        "optimizer": keras.optimizers.Adam(settings.learning_rate),
+        "optimizer": keras.optimizers.Adam(learning_rate),
         # The mean is over the images of a batch, without its padding. The loss is that of the
         # softmax, even behind sigmoids: Keras finds the logits behind any activation.
         "loss": keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),

@@ -1,6 +1,7 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +15,10 @@ from digits.plumbing.errors import UserError
 from digits.plumbing.stage import Outputs, run_stage
 from digits.portable import formats, runtime
 
+# A function from images float32 (n, pixels) to logits float32 (n, labels); the weights
+# float32 (pixels, labels) of a linear model.
+Read = tuple[Callable[[np.ndarray], np.ndarray], np.ndarray | None]
+
 
 class Settings(params.Group):
     """The models, the baseline first, and how many images the example picture shows."""
@@ -24,22 +29,39 @@ class Settings(params.Group):
     examples: int = params.integer(1, 100)
 
 
-def predict(
-    name: str, content: bytes, dataset: Dataset, portable: bool
-) -> tuple[dict[str, Predictions], np.ndarray | None]:
-    """Return a model's predictions for each split, and its weights if it is linear."""
+def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -> Read:
+    """Read a .keras file."""
     from digits.portable import inference, saving
 
-    path = paths.model(name)
-    model = saving.load(content, str(path), dataset.num_pixels, dataset.num_labels)
-    compute = inference.logits(model, portable)
+    model = saving.load(content, source, dataset.num_pixels, dataset.num_labels)
+    return inference.logits(model, portable), inference.linear_kernel(model)
+
+
+# What reads a model, by the end of the file's name.
+KINDS = {".keras": keras_model}
+
+
+def find(name: str) -> Path:
+    """Return the path of a model. Raises UserError if there are several."""
+    candidates = (paths.model(name, kind) for kind in KINDS)
+    found = [path for path in candidates if path.exists()] or [paths.model(name)]
+    if len(found) > 1:
+        raise UserError(f"{' and '.join(map(str, found))}: one model, two files; remove one")
+    return found[0]
+
+
+def predict(
+    path: Path, content: bytes, dataset: Dataset, portable: bool
+) -> tuple[dict[str, Predictions], np.ndarray | None]:
+    """Return a model's predictions for each split, and its weights if it is linear."""
+    compute, kernel = KINDS[path.suffix](content, str(path), dataset, portable)
     predicted = {}
     for split, (images, labels) in dataset.splits.items():
         logits = compute(images)
         if not np.isfinite(logits).all():
             raise UserError(f"{path}: the model's outputs are not finite; train it again")
         predicted[split] = metrics.predictions(logits, labels)
-    return predicted, inference.linear_kernel(model)
+    return predicted, kernel
 
 
 def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) -> Outputs:
@@ -49,9 +71,7 @@ def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) ->
         paths.metrics(name): formats.json_bytes(
             {split: metrics.summary(predicted[split]) for split in ("validation", "test")}
         ),
-        paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels, **metrics.per_label(test.confusion)}
-        ),
+        paths.per_label(name): formats.csv_bytes({"label": dataset.labels, **test.per_label}),
         paths.predictions(name): formats.csv_bytes(
             {
                 "index": range(len(test.labels)),
@@ -92,14 +112,14 @@ def main() -> Outputs:
     settings = params.load("evaluate", Settings)
     portable = params.load("runtime", runtime.Settings).portable
     dataset = data.read(("validation", "test"))
-    models = {name: files.read(paths.model(name)) for name in settings.models}
+    models = {name: (path := find(name), files.read(path)) for name in settings.models}
 
     portable = runtime.start(portable)
     predicted: dict[str, dict[str, Predictions]] = {}
     kernels: dict[str, np.ndarray | None] = {}
     outputs: Outputs = {}
-    for name, content in models.items():
-        predicted[name], kernels[name] = predict(name, content, dataset, portable)
+    for name, (path, content) in models.items():
+        predicted[name], kernels[name] = predict(path, content, dataset, portable)
         outputs |= tables(name, dataset, predicted[name])
     test = {name: by_split["test"] for name, by_split in predicted.items()}
     details = [

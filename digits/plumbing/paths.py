@@ -20,9 +20,9 @@ def prepared(split: str) -> Path:
     return Path(f"data/prepared/{split}.npz")
 
 
-def model(name: str) -> Path:
-    """Return the path of a model as Keras saves it."""
-    return Path(f"models/{name}.keras")
+def model(name: str, kind: str = ".keras") -> Path:
+    """Return the path of a model, by default as Keras saves it."""
+    return Path(f"models/{name}{kind}")
 
 
 def unfinished(name: str, inputs: str) -> Path:
