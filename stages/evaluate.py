@@ -42,12 +42,9 @@ KINDS = {".keras": keras_model}
 
 
 def find(name: str) -> Path:
-    """Return the path of a model. Raises UserError if there are several."""
-    candidates = (paths.model(name, kind) for kind in KINDS)
-    found = [path for path in candidates if path.exists()] or [paths.model(name)]
-    if len(found) > 1:
-        raise UserError(f"{' and '.join(map(str, found))}: one model, two files; remove one")
-    return found[0]
+    """Return the path of a model of any kind."""
+    candidates = [paths.model(name, kind) for kind in KINDS]
+    return next(filter(Path.exists, candidates), candidates[0])
 
 
 def predict(

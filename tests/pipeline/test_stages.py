@@ -158,10 +158,6 @@ def test_other_layers_images_and_labels(
     files.write_all(drawn)
     assert [row["label"] for row in rows(paths.per_label("hidden"))] == names
     assert sum(len(drawn[path]) for path in drawn if path.suffix == ".png") < 3_000_000
-    paths.model("linear", ".npz").write_bytes(b"")
-    monkeypatch.setitem(evaluate.KINDS, ".npz", evaluate.keras_model)
-    with pytest.raises(UserError, match=r"linear\.keras and models/linear\.npz: one model, two"):
-        evaluate.main()
 
 
 def test_the_terminal_shows_progress_and_no_chatter(small_pipeline: Workspace) -> None:
