@@ -80,12 +80,12 @@ def train(
     model = build(dataset.shape, dataset.num_labels, settings)
     saving.check(model, f"stages/train_{name}.py", dataset.num_pixels, dataset.num_labels)
     stage.check_declared((paths.model(name), paths.history(name)))
-    unfinished = paths.unfinished(name, fingerprint.of_inputs())
-    for old in {*unfinished.parent.glob("*")} - {unfinished}:
-        old.unlink()
     train, validation = dataset.splits.values()
+
+    def unfinished() -> Path:
+        return paths.unfinished(name, fingerprint.of_inputs())
+
     history = fit(model, train, validation, settings, portable, recipe, unfinished)
-    unfinished.unlink(missing_ok=True)
     return {
         paths.model(name): saving.to_bytes(model),
         paths.history(name): formats.csv_bytes(history),
@@ -108,13 +108,14 @@ def fit(
     settings: Settings,
     portable: bool,
     recipe: Recipe = recipe,
-    unfinished: Path | None = None,
+    unfinished: Callable[[], Path] | None = None,
 ) -> dict[str, list[Any]]:
     """Train `model` in place; `portable` is the result of `start`.
 
-    With a path `unfinished`, a training that was killed goes on from the state that it kept there.
-    Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
-    the val_ columns hold None. Raises UserError if training diverges.
+    A training that was killed goes on from the state that it kept at the path that `unfinished`
+    returns, which is called when all code has been imported. Returns the history: epoch (from 1)
+    and HISTORY, a value per epoch; without validation images the val_ columns hold None. Raises
+    UserError if training diverges.
     """
     import keras
 
@@ -136,7 +137,10 @@ def fit(
     epochs.optimizer.build(epochs.trainable_variables)
     epochs.compute_metrics(None, epochs.labels[:1], epochs(epochs.images[:1]))
     history, done, state = keras.callbacks.History(), 0, None
-    if unfinished and (state := checkpoint.read(unfinished)):
+    path = unfinished() if unfinished else None
+    for old in {*path.parent.glob("*")} - {path} if path else ():
+        old.unlink()
+    if path and (state := checkpoint.read(path)):
         done = state[0]
         print(f"epoch {done + 1} of {settings.epochs}, continued", flush=True)
     kept = started = time.perf_counter()
@@ -155,8 +159,8 @@ def fit(
         line = f"epoch {epoch + 1}/{settings.epochs}  {values}  {seconds:.1f} s"
         print(line.replace("accuracy", "acc"), flush=True)
         last = epochs.stop_training or epoch + 1 == settings.epochs
-        if unfinished and not last and started - kept >= KEPT_EVERY_SECONDS:
-            checkpoint.write(unfinished, epoch + 1, epochs, [*chosen, history])
+        if path and not last and started - kept >= KEPT_EVERY_SECONDS:
+            checkpoint.write(path, epoch + 1, epochs, [*chosen, history])
             kept = time.perf_counter()
 
     epochs.fit(
@@ -177,6 +181,8 @@ def fit(
         ],
         verbose=0,
     )
+    if path:
+        path.unlink(missing_ok=True)
     numbers = [epoch + 1 for epoch in history.epoch]
     columns = {name: history.history.get(name, [None] * len(numbers)) for name in HISTORY}
     return {"epoch": numbers} | columns

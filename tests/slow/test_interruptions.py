@@ -61,5 +61,8 @@ def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
     assert first_epoch(kill_at=20).startswith("epoch 1/300")
     small.set_params(**{"train_linear.seed": 2})
     assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    with (small.path / "digits/portable/layers.py").open("a") as layers:
+        layers.write("# changed\n")
+    assert first_epoch(kill_at=20).startswith("epoch 1/300")
     assert len(list(small.path.glob(".unfinished/linear/*.npz"))) == 1
     assert small.run("git", "status", "--porcelain", ".unfinished").stdout == ""
