@@ -34,7 +34,7 @@ def main(way: str) -> None:
     seconds = {}
     for name, stage in (("linear", train_linear), ("hidden", train_hidden)):
         settings = params.load(f"train_{name}", stage.Settings)
-        model = stage.build(images.shape[1], len(raw.names), settings)
+        model = stage.build(raw.x_train.shape[1:], len(raw.names), settings)
         started = time.perf_counter()
         if way in ("portable", "fastest"):
             training.fit(model, train, validation, settings, portable)

@@ -34,7 +34,7 @@ def main() -> None:
         n = STEPS * settings.batch_size
         train = Split(data.scale(raw.x_train[:n]), raw.y_train[:n])
         nothing = Split(train.images[:0], train.labels[:0])
-        model = stage.build(train.images.shape[1], len(raw.names), settings)
+        model = stage.build(raw.x_train.shape[1:], len(raw.names), settings)
         before = weights_hash(model)
         loss = training.fit(model, train, nothing, settings, portable)["loss"][0]
         after = weights_hash(model)

@@ -12,7 +12,10 @@ from digits.portable import formats
 
 
 class RawData(NamedTuple):
-    """A raw data set: images uint8 (n, side, side), labels uint8 (n,), and a name per label."""
+    """A raw data set: images uint8, labels uint8 or uint16 (n,), and a name per label.
+
+    Images are (n, height, width) or (n, height, width, channels).
+    """
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -22,22 +25,26 @@ class RawData(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Images float32 (n, side * side) in [0, 1] and labels uint8 (n,), from 0."""
+    """Images float32 (n, pixels) in [0, 1] and labels uint8 or uint16 (n,), from 0."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
 class Dataset(NamedTuple):
-    """The name of a prepared data set, the names of its labels, and some of its splits."""
+    """A prepared data set: its name, the names of its labels, an image's shape, and some splits.
+
+    The shape is (height, width) or (height, width, channels); in the splits, images are flat.
+    """
 
     name: str
     labels: tuple[str, ...]
+    shape: tuple[int, ...]
     splits: Mapping[str, Split]
 
     @property
     def num_pixels(self) -> int:
-        return int(next(iter(self.splits.values())).images.shape[1])
+        return math.prod(self.shape)
 
     @property
     def num_labels(self) -> int:
@@ -67,16 +74,16 @@ def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
     yield from (f"has no array {name}" for name in RawData._fields[:4] if name not in arrays)
     for part in ("train", "test"):
         images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        square = images.ndim == 3 and images.size and images.shape[1] == images.shape[2]
-        if images.dtype != np.uint8 or not square:
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
             scaled = images.dtype.kind == "f" and images.max(initial=0) <= 1
             remedy = "; multiply by 255 first" if scaled else ""
-            yield f"x_{part} is {images.dtype} {images.shape}, not uint8 (n, side, side){remedy}"
-        if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            yield f"y_{part} is {labels.dtype} {labels.shape}, not uint8 ({len(images)},)"
-    train, test = arrays["x_train"].shape[1], arrays["x_test"].shape[1]
+            wanted = f"uint8 (n, height, width) or (n, height, width, channels){remedy}"
+            yield f"x_{part} is {images.dtype} {images.shape}, not {wanted}"
+        if labels.dtype not in (np.uint8, np.uint16) or labels.shape != images.shape[:1]:
+            yield f"y_{part} is {labels.dtype} {labels.shape}, not uint8 or uint16 ({len(images)},)"
+    train, test = arrays["x_train"].shape[1:], arrays["x_test"].shape[1:]
     if train != test:
-        yield f"x_test has images of {test}x{test} pixels, x_train of {train}x{train}"
+        yield f"x_test has images of shape {test}, x_train of {train}"
     names = _names(arrays)
     printable = names.dtype.kind == "U" and all(name and name.isprintable() for name in names.flat)
     if not printable or names.ndim != 1 or len(set(names)) < len(names):
@@ -115,21 +122,25 @@ def split_indices(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def scale(images: np.ndarray) -> np.ndarray:
-    """Flatten and scale: uint8 (n, height, width) -> float32 (n, height * width) in [0, 1]."""
+    """Flatten and scale: uint8 (n, height, width, ...) -> float32 (n, pixels) in [0, 1]."""
     return images.reshape(len(images), math.prod(images.shape[1:])) / np.float32(255)
-
-
-def square(images: np.ndarray) -> np.ndarray:
-    """Reshape images (n, side * side) to (n, side, side)."""
-    side = math.isqrt(images.shape[1])
-    return images.reshape(-1, side, side)
 
 
 def read(splits: Sequence[str]) -> Dataset:
     """Read some splits from data/prepared/. Raises UserError if a file is missing or damaged."""
     content = formats.parse_json(files.read(paths.DATASET), str(paths.DATASET))
+    dataset = Dataset(content["name"], tuple(content["labels"]), tuple(content["shape"]), {})
     prepared = {}
     for name in splits:
         path = paths.prepared(name)
-        prepared[name] = Split(**formats.parse_arrays(files.read(path), str(path), Split._fields))
-    return Dataset(content["name"], tuple(content["labels"]), prepared)
+        arrays = formats.parse_arrays(files.read(path), str(path), Split._fields)
+        images, labels = (arrays.get(field, np.empty(0)) for field in Split._fields)
+        if (
+            images.shape != (len(labels), dataset.num_pixels)
+            or labels.ndim != 1
+            or labels.max(initial=0) >= dataset.num_labels
+        ):
+            fit = f"images and labels do not fit each other and {paths.DATASET}"
+            raise UserError(f"{path}: {fit}; run dvc repro --force prepare")
+        prepared[name] = Split(images, labels)
+    return dataset._replace(splits=prepared)

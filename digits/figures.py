@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
-from digits import data, metrics
+from digits import metrics
 from digits.data import Dataset
 from digits.metrics import Predictions
 
@@ -24,10 +24,13 @@ COLORS = (VERMILLION, "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("s", "o", "^", "D", "v", "P")
 WRONG = " ✗"
 COLUMNS = 8
-# A confusion matrix of more labels has no numbers: they would be too small to read.
+# A confusion matrix of more labels has no numbers: they would be too small to read. Weights are
+# drawn for as many labels.
 MAX_CELLS = 52
 # The darkest shade of a confusion matrix, in % of a label's images.
 DARKEST = 10
+# A confusion matrix leaves out all further labels.
+MAX_LABELS = 1000
 # Inches: an image, the space between two, a letter, a line, a line above with space, the title.
 TILE, GAP, LETTER, LINE, CAPTION, HEADING = 1.1, 0.15, 0.083, 0.18, 0.39, 0.45
 DOTS_PER_INCH = 100
@@ -36,7 +39,7 @@ DOTS_PER_INCH = 100
 def examples(
     dataset: Dataset, images: np.ndarray, predicted: Mapping[str, Predictions], count: int
 ) -> bytes:
-    """Draw the first `count` test images, float32 (n, pixels), with label and predictions."""
+    """Draw the first `count` test images, float32 (n, ...), with label and predictions."""
     names, labels = dataset.labels, next(iter(predicted.values())).labels[:count]
     return _grid(
         f"{dataset.name}, test images: label, and the prediction of each model",
@@ -83,7 +86,10 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
     The shades are the same for all models, so that two figures compare side by side. They follow
     the square root, which tells 0.5% from 1% and 5% from 10%; from DARKEST on, they are equal.
     """
-    counts, count = predictions.confusion, len(dataset.labels)
+    count = min(len(dataset.labels), MAX_LABELS)
+    cells = predictions.labels.astype(np.int64) * count + predictions.predicted
+    drawn = np.maximum(predictions.labels, predictions.predicted) < count
+    counts = np.bincount(cells[drawn], minlength=count**2).reshape(count, count)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The diagonal, 20 times larger, would leave no shade for the mistakes.
     wrong = np.ma.masked_array(fractions, mask=np.eye(count, dtype=bool))
@@ -100,9 +106,10 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
             text.set(fontsize=10, fontweight="bold" if row == column else "normal")
             # Measuring every text is slow, and none leaves the axes.
             text.set_in_layout(False)
-        total = int(counts.sum())
-        mistakes = f"{total - np.trace(counts):,} mistakes in {total:,} test images"
-        axes.set(title=f"{dataset.name}, {name} model: {mistakes}")
+        total, mistakes = len(predictions.labels), np.sum(~predictions.correct)
+        title = f"{dataset.name}, {name} model: {mistakes:,} mistakes in {total:,} test images"
+        left_out = f" ({total - np.sum(drawn):,} left out)" if not drawn.all() else ""
+        axes.set(title=title + left_out)
         axes.set(xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
         if count <= MAX_CELLS:
@@ -113,13 +120,15 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
         ticks = (0, 0.1, 0.5, 1, 2, 5, DARKEST)
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
 
-    size = max(1, min(count, MAX_CELLS) / 13)
+    size = max(1, count / 13) if count <= MAX_CELLS else 2
     return _png(draw, 7.6 * size, 6.4 * size)
 
 
 def weights(dataset: Dataset, name: str, kernel: np.ndarray) -> bytes:
     """Draw the weights of a single dense layer, float32 (pixels, labels), an image per label."""
-    images = data.square(kernel.T)
+    images = kernel.T.reshape(-1, *dataset.shape)
+    # The mean over the channels of an image in color.
+    images = images.reshape(*images.shape[:3], -1).mean(axis=-1)[:MAX_CELLS]
     limit = float(np.abs(kernel).max())
     columns = 5 if len(images) <= 10 else 9
     rows = -(-len(images) // columns)
@@ -134,7 +143,10 @@ def weights(dataset: Dataset, name: str, kernel: np.ndarray) -> bytes:
             axes.set(title=label, xticks=[], yticks=[])
         legend = "weight (red for the label, blue against)"
         figure.colorbar(shades, ax=tiles, label=legend, pad=0.02)
-        figure.suptitle(f"{dataset.name}, {name} model: the weight of each pixel for each label")
+        which = (
+            "each label" if len(images) == len(dataset.labels) else f"the first {MAX_CELLS} labels"
+        )
+        figure.suptitle(f"{dataset.name}, {name} model: the weight of each pixel for {which}")
         figure.supxlabel("pixel column")
         figure.supylabel("pixel row")
 
@@ -176,7 +188,7 @@ def reliability(dataset: Dataset, predicted: Mapping[str, Predictions]) -> bytes
 def _grid(
     title: str, images: np.ndarray, above: Sequence[str], below: Sequence[Sequence[str]]
 ) -> bytes:
-    """Draw images float32 (n, pixels) in rows of COLUMNS, a line above and lines below each.
+    """Draw images float32 (n, ...) in rows of COLUMNS, a line above and lines below each.
 
     Lines that end in WRONG stand out, and so does the frame of their image.
     """
@@ -192,14 +204,15 @@ def _grid(
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.text(width / 2, HEADING / 2, title, ha="center", va="center", fontsize=14)
-        for number, image in enumerate(data.square(images)):
+        for number, image in enumerate(map(_drawable, images)):
             left = gap + (number % COLUMNS) * (TILE + gap)
             top = HEADING + (number // COLUMNS) * step + LINE
-            extent = (left, left + TILE, top + TILE, top)
+            down, across = np.array(image.shape[:2]) * TILE / max(image.shape[:2])
+            extent = (left, left + across, top + down, top)
             axes.imshow(image, extent=extent, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
             wrong = any(line.endswith(WRONG) for line in below[number])
             color, line = (VERMILLION, 3.0) if wrong else (GRAY, 0.8)
-            axes.add_patch(Rectangle((left, top), TILE, TILE, fill=False, color=color, lw=line))
+            axes.add_patch(Rectangle((left, top), across, down, fill=False, color=color, lw=line))
             middle = left + TILE / 2
             axes.text(middle, top - 0.06, above[number], ha="center", va="bottom", fontsize=10)
             for row, text in enumerate(below[number]):
@@ -208,6 +221,11 @@ def _grid(
                 axes.text(*place, text, ha="center", va="top", fontsize=10, color=color)
 
     return _png(draw, width, height)
+
+
+def _drawable(image: np.ndarray) -> np.ndarray:
+    """Return an image with the three channels of a color, or with none."""
+    return image if image.ndim == 2 or image.shape[2] == 3 else image.mean(axis=2)
 
 
 # The fonts that matplotlib ships, whatever a cache in the home folder says.

@@ -23,12 +23,12 @@ class Reliability(NamedTuple):
 class Predictions(NamedTuple):
     """The predictions for n images, and the counts that metrics and figures share."""
 
-    labels: np.ndarray  # uint8 (n,)
+    labels: np.ndarray  # uint8 or uint16 (n,)
     predicted: np.ndarray  # int64 (n,): the most probable label
     confidence: np.ndarray  # float64 (n,): its probability
     correct: np.ndarray  # bool (n,)
     loss: float  # mean cross-entropy in nats; NaN if n is 0
-    confusion: np.ndarray  # int64 (labels, labels): row = label, column = prediction
+    per_label: dict[str, np.ndarray]  # see per_label()
     reliability: Reliability
 
 
@@ -86,18 +86,17 @@ class PairedCounts(NamedTuple):
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:
-    """Compute predictions and derived counts from logits float32 (n, labels), labels uint8 (n,)."""
-    probabilities, count = softmax(logits), logits.shape[1]
+    """Compute predictions and derived counts from logits float32 (n, labels), labels (n,)."""
+    probabilities = softmax(logits)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
     correct = predicted == labels
-    cells = labels.astype(np.int64) * count + predicted
     return Predictions(
         labels,
         predicted,
         confidence,
         correct,
         cross_entropy(probabilities, labels),
-        np.bincount(cells, minlength=count**2).reshape(count, count),
+        per_label(labels, predicted, logits.shape[1]),
         reliability(confidence, correct),
     )
 
@@ -114,10 +113,9 @@ def details(predictions: Predictions) -> dict[str, float]:
 
     n > 0.
     """
-    confusion = predictions.confusion
-    occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
+    occurring = np.union1d(predictions.labels, predictions.predicted)
     return {
-        "macro_f1": float(per_label(confusion)["f1"][occurs].mean()),
+        "macro_f1": float(predictions.per_label["f1"][occurring].mean()),
         "calibration_error": calibration_error(predictions.reliability),
     }
 
@@ -173,13 +171,15 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
     return center - margin, center + margin
 
 
-def per_label(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute precision, recall and F1, their harmonic mean, of each label; of nothing it is 0.
+def per_label(labels: np.ndarray, predicted: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Compute precision, recall and F1, their harmonic mean, of `count` labels; float64 (count,).
 
-    float64 (labels,) each, from a confusion matrix, int64 (labels, labels).
+    `labels` and `predicted` are integers (n,). A share of nothing is 0.
     """
-    correct = np.diag(confusion)
-    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
+    correct, predicted, actual = (
+        np.bincount(values, minlength=count)
+        for values in (labels[labels == predicted], predicted, labels)
+    )
     return {
         "precision": correct / np.maximum(predicted, 1),
         "recall": correct / np.maximum(actual, 1),

@@ -1,19 +1,21 @@
-"""Train a model: initial weights, optimizer, loss, metrics, epochs."""
+"""Train a model: initial weights, optimizer, loss, metrics, callbacks, epochs."""
 
 import math
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.data import Dataset, Split
 from digits.plumbing import params, paths, stage
 from digits.plumbing.errors import UserError
-from digits.plumbing.terminal import wrap
 from digits.portable import formats, runtime
 
 if TYPE_CHECKING:
     import keras
 
+KEPT_EVERY_SECONDS = 30
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -24,6 +26,28 @@ class Settings(params.Group):
     batch_size: int = params.integer(1, 10_000)
     learning_rate: float = params.number(1e-9, 1)
     seed: int = params.seed()
+
+
+# From the settings and the number of steps per epoch.
+Recipe = Callable[[Any, int], dict[str, Any]]
+
+
+def recipe(settings: Settings, steps_per_epoch: int) -> dict[str, Any]:
+    """Choose how a model is trained: arguments of Keras's `compile()`, and callbacks of `fit()`.
+
+    A training script may pass its own to `train`.
+    """
+    import keras
+
+    learning_rate = settings.learning_rate
+    return {
+        "optimizer": keras.optimizers.Adam(learning_rate),
+        # The mean is over the images of a batch, without its padding. The loss is that of the
+        # softmax, even behind sigmoids: Keras finds the logits behind any activation.
+        "loss": keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+        "weighted_metrics": ["accuracy"],
+        "callbacks": [],
+    }
 
 
 def start(settings: Settings) -> bool:
@@ -42,7 +66,12 @@ def start(settings: Settings) -> bool:
 
 
 def train(
-    name: str, model: "keras.Model", dataset: Dataset, settings: Settings, portable: bool
+    name: str,
+    model: "keras.Model",
+    dataset: Dataset,
+    settings: Settings,
+    portable: bool,
+    recipe: Recipe = recipe,
 ) -> stage.Outputs:
     """Train `model` in place; return the outputs of the stage train_`name`.
 
@@ -53,8 +82,14 @@ def train(
 
     saving.check(model, f"stages/train_{name}.py", dataset.num_pixels, dataset.num_labels)
     stage.check_declared((paths.model(name), paths.history(name)))
+
+    def unfinished() -> Path:
+        return paths.unfinished(name, stage.fingerprint())
+
     splits = dataset.splits
-    history = fit(model, splits["train"], splits["validation"], settings, portable)
+    history = fit(
+        model, splits["train"], splits["validation"], settings, portable, recipe, unfinished
+    )
     return {
         paths.model(name): saving.to_bytes(model),
         paths.history(name): formats.csv_bytes(history),
@@ -70,62 +105,88 @@ def initial_weights(seed: int, layer: int) -> "keras.initializers.Initializer":
     return keras.initializers.GlorotUniform(seed=int(stream[0]))
 
 
-def compile_for_training(model: "keras.Model", settings: Settings) -> None:
-    """Choose the optimizer, the loss and the metrics."""
-    import keras
-
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        # The mean is over the images of a batch, without its padding. The loss is that of the
-        # softmax, even behind sigmoids: Keras finds the logits behind any activation.
-        loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
-        weighted_metrics=["accuracy"],
-        jit_compile=True,
-    )
-
-
 def fit(
-    model: "keras.Model", train: Split, validation: Split, settings: Settings, portable: bool
+    model: "keras.Model",
+    train: Split,
+    validation: Split,
+    settings: Settings,
+    portable: bool,
+    recipe: Recipe = recipe,
+    unfinished: Callable[[], Path] | None = None,
 ) -> dict[str, list[Any]]:
     """Train `model` in place; `portable` is the result of `start`.
 
-    Returns the history: epoch (from 1) and HISTORY, a value per epoch; without validation images
-    the val_ columns hold None. Raises UserError if training diverges.
+    A training that was killed goes on from the state that it kept at the path that `unfinished`
+    returns, which is called when all code has been imported. Returns the history: epoch (from 1)
+    and HISTORY, a value per epoch; without validation images the val_ columns hold None. Raises
+    UserError if training diverges.
     """
     import keras
 
-    from digits.portable import layers, trainer
+    from digits.portable import checkpoint, layers, trainer
 
+    arguments = recipe(settings, -(-len(train.labels) // settings.batch_size))
+    chosen = arguments.pop("callbacks")
+    # A layer, loss or metric that mixes the images of a batch must not see the padding of the last.
+    mixes = "metrics" in arguments or not layers.separates_images(model)
+    pad = not mixes and getattr(arguments["loss"], "reduction", "") == "mean_with_sample_weight"
+    epochs = trainer.EpochTrainer(model, train, settings.seed, portable, pad)
+    compiled = all(layer.supports_jit for layer in model._flatten_layers())
+    epochs.compile(**arguments, jit_compile=compiled)
     unportable = ", ".join(layers.unportable(model)) if portable else ""
     if unportable:
         warning = f"warning: {unportable} may give different bits on other machines"
         print(warning, file=sys.stderr)
-    epochs = trainer.EpochTrainer(model, train, settings.seed, portable)
-    compile_for_training(epochs, settings)
     # Left to the first step, creating their variables makes TensorFlow trace it twice.
     epochs.optimizer.build(epochs.trainable_variables)
     epochs.compute_metrics(None, epochs.labels[:1], epochs(epochs.images[:1]))
-    started = time.perf_counter()
+    history, done, state = keras.callbacks.History(), 0, None
+    path = unfinished() if unfinished else None
+    for old in {*path.parent.glob("*")} - {path} if path else ():
+        old.unlink()
+    if path and (state := checkpoint.read(path)):
+        done = state[0]
+        print(f"epoch {done + 1} of {settings.epochs}, continued", flush=True)
+    kept = started = time.perf_counter()
+
+    def begin(logs: object) -> None:
+        if state:
+            checkpoint.restore(state, epochs, [*chosen, history])
 
     def end_epoch(epoch: int, logs: dict[str, float]) -> None:
-        nonlocal started
+        nonlocal started, kept
         if not all(map(math.isfinite, logs.values())):
             problem = f"the loss is not finite after epoch {epoch + 1}: training diverged"
             raise UserError(f"{problem}; lower learning_rate in params.yaml")
         values = "  ".join(f"{name} {logs[name]:.4f}" for name in HISTORY if name in logs)
         seconds, started = time.perf_counter() - started, time.perf_counter()
-        line = f"epoch {epoch + 1}/{settings.epochs}  {values}  ({seconds:.1f} s)"
-        print(*wrap([line]), sep="\n", flush=True)
+        line = f"epoch {epoch + 1}/{settings.epochs}  {values}  {seconds:.1f} s"
+        print(line.replace("accuracy", "acc"), flush=True)
+        last = epochs.stop_training or epoch + 1 == settings.epochs
+        if path and not last and started - kept >= KEPT_EVERY_SECONDS:
+            checkpoint.write(path, epoch + 1, epochs, [*chosen, history])
+            kept = time.perf_counter()
 
-    history = epochs.fit(
-        trainer.orders(len(train.labels), settings.batch_size, settings.seed, settings.epochs),
+    epochs.fit(
+        trainer.orders(
+            len(train.labels), settings.batch_size, settings.seed, range(done, settings.epochs)
+        ),
         shuffle=False,
+        initial_epoch=done,
         epochs=settings.epochs,
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=5000,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_epoch)],
+        # The last one, since it keeps and restores the state of the others.
+        callbacks=[
+            *chosen,
+            history,
+            keras.callbacks.LambdaCallback(on_train_begin=begin, on_epoch_end=end_epoch),
+        ],
         verbose=0,
-    ).history
-    numbers = list(range(1, settings.epochs + 1))
-    return {"epoch": numbers} | {name: history.get(name, [None] * len(numbers)) for name in HISTORY}
+    )
+    if path:
+        path.unlink(missing_ok=True)
+    numbers = [epoch + 1 for epoch in history.epoch]
+    columns = {name: history.history.get(name, [None] * len(numbers)) for name in HISTORY}
+    return {"epoch": numbers} | columns

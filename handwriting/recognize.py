@@ -37,7 +37,7 @@ def read(rev: str = files.WORKSPACE) -> Trained:
     Raise UserError if there is no such revision, or if its models are not those in dvc.lock.
     """
     revision = files.find(rev)
-    return Trained(files.read_models(revision), files.label_names(revision))
+    return Trained(files.read_models(revision), files.describe(revision).labels)
 
 
 def with_revision(here: Trained, rev: str) -> Trained:

@@ -59,6 +59,7 @@ class Description(BaseModel):
     """data/prepared/dataset.json."""
 
     labels: tuple[str, ...]
+    shape: tuple[int, ...] = (28, 28)
 
 
 class Stage(BaseModel):
@@ -84,26 +85,39 @@ class Lock(BaseModel):
         return {file.path: file.md5 for stage in self.stages.values() for file in stage.outs}
 
     @property
+    def counting(self) -> dict[str, Stage]:
+        """The evaluation, and all stages that it builds on; without it, all stages.
+
+        DVC keeps stages that dvc.yaml no longer has.
+        """
+        writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
+        used = [name for name in ["evaluate"] if name in self.stages]
+        for name in used:
+            named = (writers.get(file.path, name) for file in self.stages[name].deps)
+            used += [writer for writer in dict.fromkeys(named) if writer not in used]
+        return {name: stage for name, stage in self.stages.items() if name in used or not used}
+
+    @property
     def sources(self) -> dict[str, str]:
         """The code and data that no stage wrote; where stages used different ones, all MD5s."""
         written = self.outputs
-        files = (file for stage in self.stages.values() for file in stage.deps)
+        files = (file for stage in self.counting.values() for file in stage.deps)
         return _by_key((file.path, file.md5) for file in files if file.path not in written)
 
     @property
     def parameters(self) -> dict[str, str]:
         """The parameters as texts; where stages used different ones, all of them."""
-        values = (item for stage in self.stages.values() for item in stage.parameters.items())
+        values = (item for stage in self.counting.values() for item in stage.parameters.items())
         return _by_key((key, format_value(value)) for key, value in values)
 
     @property
-    def models(self) -> list[str]:
-        """The names of the trained models; if there are evaluate.models, those, in that order."""
-        names = [name.removeprefix("train_") for name in self.stages if name.startswith("train_")]
-        trained = [name for name in names if str(paths.model(name)) in self.outputs]
-        listed = self.only("evaluate").stages.get("evaluate", Stage()).parameters
-        models = listed.get("evaluate.models")
-        return [name for name in models if name in trained] if isinstance(models, list) else trained
+    def models(self) -> dict[str, str]:
+        """The paths of the trained models by name, in the order of evaluate.models."""
+        outputs = [Path(out.path) for stage in self.counting.values() for out in stage.outs]
+        trained = {path.stem: str(path) for path in outputs if path.parent == paths.MODELS}
+        evaluate = self.stages.get("evaluate", Stage()).parameters.get("evaluate.models")
+        listed = evaluate if isinstance(evaluate, list) else trained
+        return {name: trained[name] for name in listed if name in trained}
 
     @property
     def gap(self) -> str:
@@ -111,16 +125,13 @@ class Lock(BaseModel):
 
         In a whole run, the evaluation and all that it builds on used what the other stages wrote.
         """
-        writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
-        written, used = self.outputs, ["evaluate"]
-        for name in used:
-            if name not in self.stages:
-                return f"no run of {name}"
-            for file in self.stages[name].deps:
+        if "evaluate" not in self.stages:
+            return "no run of evaluate"
+        written = self.outputs
+        for name, stage in self.counting.items():
+            for file in stage.deps:
                 if file.md5 != written.get(file.path, file.md5):
                     return f"{name} used a different {file.path}"
-                writer = writers.get(file.path, name)
-                used += [writer] if writer not in used else []
         return ""
 
     def only(self, *stages: str) -> "Lock":
@@ -299,16 +310,17 @@ def list_files(revision: Revision, output: str) -> list[Path]:
 
 
 def read_models(revision: Revision) -> dict[str, bytes]:
-    """Read the content of the revision's models, by name. Raises UserError as `read` does."""
-    return {name: read(revision, paths.model(name)) for name in lock(revision).models}
+    """Read the content of the revision's Keras models, by name. Raises UserError as `read` does."""
+    models = lock(revision).models.items()
+    return {name: read(revision, Path(path)) for name, path in models if path.endswith(".keras")}
 
 
-def label_names(revision: Revision) -> tuple[str, ...]:
-    """Read the names of the revision's labels. Before labels had names, they were 0 to 9."""
+def describe(revision: Revision) -> Description:
+    """Read the description of the revision's data. Before labels had names, they were 0 to 9."""
     if str(paths.DATASET) not in lock(revision).outputs:
-        return tuple("0123456789")
+        return Description(labels=tuple("0123456789"))
     source = f"{revision.name}: {paths.DATASET}"
-    return parse(Description.model_validate_json, read(revision, paths.DATASET), source).labels
+    return parse(Description.model_validate_json, read(revision, paths.DATASET), source)
 
 
 def current_inputs(lock: Lock) -> dict[str, str]:

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 from pydantic import FiniteFloat, TypeAdapter
 
-from digits import data
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from digits.plumbing.files import write
@@ -66,7 +65,7 @@ def html(first: Revision, second: Revision) -> str:
         warnings.append(str(error))
     parameters = [lock.parameters for lock in locks]
     remarks = []
-    baselines = [lock.outputs[str(paths.model(name))] for lock in locks for name in lock.models[:1]]
+    baselines = [lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]]
     if len(set(baselines)) > 1:
         remarks.append("Their baselines differ, so gains over these are not shown in one chart.")
     return pages.render(
@@ -155,20 +154,24 @@ def _disagreements(
     path = paths.prepared(same.split)
     for model, (labels, old, new, confidence) in same.models.items():
         images = formats.parse_arrays(files.read(second, path), str(path), ["images"])["images"]
-        names = dict(enumerate(files.label_names(second)))
+        description = files.describe(second)
+        names = dict(enumerate(description.labels))
         differing = np.flatnonzero(old != new)
         shown = differing[np.argsort(-confidence[differing], kind="stable")][:MAX_DISAGREEMENTS]
         tiles = [
             (row, _png(image), *(names.get(side[row], "?") for side in (labels, old, new)))
-            for row, image in zip(shown, data.square(images[shown]), strict=True)
+            for row, image in zip(shown, images[shown].reshape(-1, *description.shape), strict=True)
         ]
         yield model, len(differing), tiles
 
 
 def _png(image: np.ndarray) -> bytes:
-    """Return a picture of an image float32 (side, side) from 0 (paper) to 1 (ink)."""
+    """Return a picture of an image, float32 in [0, 1]: gray ones go from paper to ink."""
+    color = image.ndim == 3 and image.shape[2] == 3
+    gray = image if image.ndim == 2 else image.mean(axis=2)
     content = io.BytesIO()
-    Image.fromarray(np.round(255 - 255 * image).astype(np.uint8)).save(content, "PNG")
+    pixels = np.round(255 * image if color else 255 - 255 * gray).astype(np.uint8)
+    Image.fromarray(pixels).save(content, "PNG")
     return content.getvalue()
 
 

@@ -107,7 +107,7 @@ def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:
     stage = f"train_{name}"
     parameters = lock.only(stage).parameters.items()
     own = {key: value for key, value in parameters if key.startswith(f"{stage}.")}
-    return lock.outputs[str(paths.model(name))], own
+    return lock.outputs[lock.models[name]], own
 
 
 def unrun_parameters(lock: Lock) -> str:
@@ -142,7 +142,8 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
             {key.removeprefix(group): text for key, text in part.items()}
             for group, part in (("prepare.", data), (f"train_{name}.", others))
         )
-        seeds = data.pop(SEED), hyperparameters.pop(SEED)
+        # A model need not have a seed.
+        seeds = data.pop(SEED), hyperparameters.pop(SEED, "")
         accuracies = {"test": scores["test"]["accuracy"]}
         accuracies |= {key: score["accuracy"] for key, score in scores.items() if score}
     except KeyError as error:

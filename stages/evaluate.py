@@ -1,7 +1,8 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -15,6 +16,10 @@ from digits.plumbing.errors import UserError
 from digits.plumbing.stage import Outputs, run_stage
 from digits.portable import formats, runtime
 
+# A function from images float32 (n, pixels) to logits float32 (n, labels); the weights
+# float32 (pixels, labels) of a linear model.
+Read = tuple[Callable[[np.ndarray], np.ndarray], np.ndarray | None]
+
 
 class Settings(params.Group):
     """The models, the baseline first, and how many images the example picture shows."""
@@ -25,29 +30,49 @@ class Settings(params.Group):
     examples: int = params.integer(1, 100)
 
 
-def predict(
-    name: str, content: bytes, dataset: Dataset, portable: bool
-) -> tuple[dict[str, Predictions], np.ndarray | None]:
-    """Return a model's predictions for each split, and its weights if it is linear."""
+def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -> Read:
+    """Read a .keras file."""
     from digits.portable import inference, saving
 
-    path = paths.model(name)
-    model = saving.load(content, str(path), dataset.num_pixels, dataset.num_labels)
+    model = saving.load(content, source, dataset.num_pixels, dataset.num_labels)
     compute = inference.logits(model, portable)
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        values = compute(images)
+        if count := inference.saturated(model, values):
+            print(
+                f"warning: {source}: several outputs are exactly 1 for {count} of {len(images)} "
+                "images, so the saved model predicts other labels than metrics/ has; lower "
+                "learning_rate",
+                file=sys.stderr,
+            )
+        return values
+
+    return logits, inference.linear_kernel(model)
+
+
+# What reads a model, by the end of the file's name.
+KINDS = {".keras": keras_model}
+
+
+def find(name: str) -> Path:
+    """Return the path of a model of any kind."""
+    candidates = [paths.model(name, kind) for kind in KINDS]
+    return next(filter(Path.exists, candidates), candidates[0])
+
+
+def predict(
+    path: Path, content: bytes, dataset: Dataset, portable: bool
+) -> tuple[dict[str, Predictions], np.ndarray | None]:
+    """Return a model's predictions for each split, and its weights if it is linear."""
+    compute, kernel = KINDS[path.suffix](content, str(path), dataset, portable)
     predicted = {}
     for split, (images, labels) in dataset.splits.items():
         logits = compute(images)
         if not np.isfinite(logits).all():
             raise UserError(f"{path}: the model's outputs are not finite; train it again")
-        if count := inference.saturated(model, logits):
-            problem = f"several outputs are exactly 1 for {count} of {len(labels)} {split} images"
-            print(
-                f"warning: {path}: {problem}, so the saved model predicts other labels than "
-                "metrics/ has; lower learning_rate",
-                file=sys.stderr,
-            )
         predicted[split] = metrics.predictions(logits, labels)
-    return predicted, inference.linear_kernel(model)
+    return predicted, kernel
 
 
 def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) -> Outputs:
@@ -67,7 +92,7 @@ def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) ->
     return predictions | {
         paths.metrics(name): formats.json_bytes(scores),
         paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels, **metrics.per_label(predicted["test"].confusion)}
+            {"label": dataset.labels, **predicted["test"].per_label}
         ),
     }
 
@@ -81,7 +106,7 @@ def pictures(
     """Return the figures of the test images."""
     from digits import figures
 
-    images = dataset.splits["test"].images
+    images = dataset.splits["test"].images.reshape(-1, *dataset.shape)
     # Matplotlib takes text between two dollar signs for a formula.
     labels = tuple(label.replace("$", r"\$") for label in dataset.labels)
     dataset = dataset._replace(labels=labels)
@@ -101,14 +126,14 @@ def main() -> Outputs:
     settings = params.load("evaluate", Settings)
     portable = params.load("runtime", runtime.Settings).portable
     dataset = data.read(("validation", "test"))
-    models = {name: files.read(paths.model(name)) for name in settings.models}
+    models = {name: (path := find(name), files.read(path)) for name in settings.models}
 
     portable = runtime.start(portable)
     predicted: dict[str, dict[str, Predictions]] = {}
     kernels: dict[str, np.ndarray | None] = {}
     outputs: Outputs = {}
-    for name, content in models.items():
-        predicted[name], kernels[name] = predict(name, content, dataset, portable)
+    for name, (path, content) in models.items():
+        predicted[name], kernels[name] = predict(path, content, dataset, portable)
         outputs |= tables(name, dataset, predicted[name])
     test = {name: by_split["test"] for name, by_split in predicted.items()}
     details = [

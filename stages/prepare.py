@@ -45,7 +45,8 @@ def main() -> Outputs:
             ("test", raw.x_test, raw.y_test),
         )
     }
-    description = {"name": settings.dataset, "labels": raw.names}
+    shape = raw.x_train.shape[1:]
+    description = {"name": settings.dataset, "labels": raw.names, "shape": shape}
     return outputs | {paths.DATASET: formats.json_bytes(description)}
 
 

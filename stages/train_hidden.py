@@ -1,5 +1,6 @@
 """data/prepared/ -> a hidden layer of ReLU units before the output, models/hidden.keras."""
 
+import math
 from typing import TYPE_CHECKING
 
 from digits import data, training
@@ -16,13 +17,13 @@ class Settings(training.Settings):
     units: int = params.integer(1, 10_000)
 
 
-def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
-    """Map images float32 (n, num_pixels) to probabilities float32 (n, num_labels)."""
+def build(shape: tuple[int, ...], num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, pixels) to probabilities float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((num_pixels,), name="pixels"),
+            keras.Input((math.prod(shape),), name="pixels"),
             keras.layers.Dense(
                 settings.units,
                 activation="relu",
@@ -44,7 +45,7 @@ def main() -> Outputs:
     settings = params.load("train_hidden", Settings)
     dataset = data.read(("train", "validation"))
     portable = training.start(settings)
-    model = build(dataset.num_pixels, dataset.num_labels, settings)
+    model = build(dataset.shape, dataset.num_labels, settings)
     return training.train("hidden", model, dataset, settings, portable)
 
 

@@ -1,5 +1,6 @@
 """data/prepared/ -> a single dense layer, models/linear.keras."""
 
+import math
 from typing import TYPE_CHECKING
 
 from digits import data, training
@@ -14,13 +15,13 @@ class Settings(training.Settings):
     """The group train_linear in params.yaml."""
 
 
-def build(num_pixels: int, num_labels: int, settings: Settings) -> "keras.Model":
-    """Map images float32 (n, num_pixels) to sigmoids float32 (n, num_labels)."""
+def build(shape: tuple[int, ...], num_labels: int, settings: Settings) -> "keras.Model":
+    """Map images float32 (n, pixels) to sigmoids float32 (n, num_labels)."""
     import keras
 
     return keras.Sequential(
         [
-            keras.Input((num_pixels,), name="pixels"),
+            keras.Input((math.prod(shape),), name="pixels"),
             keras.layers.Dense(
                 num_labels,
                 activation="sigmoid",
@@ -36,7 +37,7 @@ def main() -> Outputs:
     settings = params.load("train_linear", Settings)
     dataset = data.read(("train", "validation"))
     portable = training.start(settings)
-    model = build(dataset.num_pixels, dataset.num_labels, settings)
+    model = build(dataset.shape, dataset.num_labels, settings)
     return training.train("linear", model, dataset, settings, portable)
 
 

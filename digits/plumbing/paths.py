@@ -8,6 +8,7 @@ DATASET = Path("data/prepared/dataset.json")
 DETAILS = Path("metrics/details.json")
 COMPARISON = Path("metrics/comparison.json")
 FIGURES = Path("metrics/figures")
+MODELS = Path("models")
 PREDICTIONS = Path("metrics/predictions")
 
 
@@ -21,9 +22,14 @@ def prepared(split: str) -> Path:
     return Path(f"data/prepared/{split}.npz")
 
 
-def model(name: str) -> Path:
-    """Return the path of a model as Keras saves it."""
-    return Path(f"models/{name}.keras")
+def model(name: str, kind: str = ".keras") -> Path:
+    """Return the path of a model, by default as Keras saves it."""
+    return MODELS / f"{name}{kind}"
+
+
+def unfinished(name: str, inputs: str) -> Path:
+    """Return the path of the state of a training that goes on after a kill, given its inputs."""
+    return Path(f".unfinished/{name}/{inputs}.npz")
 
 
 def history(name: str) -> Path:

@@ -2,9 +2,11 @@
 
 import ast
 import functools
+import hashlib
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -98,6 +100,13 @@ def _check_declared(
         ]
     if missing:
         raise UserError(f"{PIPELINE}, stage {name}: {'; '.join(missing)}; nothing was written")
+
+
+def fingerprint() -> str:
+    """Return a hash of the data, parameters and code that were read so far, and the packages."""
+    packages = sorted(Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    read = [files.inputs, params.loaded, sorted(_modules().items()), packages]
+    return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
 
 
 def counts(module: Path, source: bytes) -> bool:

@@ -37,7 +37,7 @@ PORTABLE = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 # Keras imports these where they are installed; training uses none of them.
-UNUSED = {"IPython", "PIL", "matplotlib", "pandas", "scipy"}
+UNUSED = {"IPython", "PIL", "matplotlib", "pandas", "scipy", "sklearn"}
 
 
 class Settings(params.Group):

@@ -23,7 +23,7 @@ def order(n: int, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tens
     return tf.reshape(padded, (-1, batch_size))
 
 
-def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
+def orders(n: int, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
     """Return the order of the images in each epoch."""
 
     # AutoGraph has nothing to do here, and would take a fifth of a second.
@@ -31,7 +31,7 @@ def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
     def of_epoch(epoch: tf.Tensor) -> tf.Tensor:
         return order(n, batch_size, seed, epoch)
 
-    dataset = tf.data.Dataset.range(epochs).map(of_epoch)
+    dataset = tf.data.Dataset.range(epochs.start, epochs.stop).map(of_epoch)
     # The thread of autotuning sleeps up to ten seconds, and the end of fit() waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -39,18 +39,29 @@ def orders(n: int, batch_size: int, seed: int, epochs: int) -> tf.data.Dataset:
 
 
 class EpochTrainer(keras.Model):
-    """Trains a plain Keras model in place, one epoch per call."""
+    """Trains a plain Keras model in place, one epoch per call.
 
-    def __init__(self, model: keras.Sequential, train: Split, seed: int, portable: bool) -> None:
+    With `pad`, the last batch is as long as the others, with copies of an image whose weight is 0.
+    """
+
+    def __init__(
+        self, model: keras.Model, train: Split, seed: int, portable: bool, pad: bool
+    ) -> None:
         super().__init__()
         self.model = model
+        for layer in model.layers:
+            # Keras says that XLA cannot compile layers that are reimplemented here.
+            layer.supports_jit |= layers.is_computed(layer)
         self.seed = seed
         self.portable = portable
+        self.pad = pad
         self.images = _tensor(train.images)
         self.labels = tf.constant(train.labels)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Compute the model's outputs."""
+        if not self.jit_compile:
+            return self.model(inputs, training=training)
         seed = None
         if training:
             seed = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations.value])
@@ -58,23 +69,31 @@ class EpochTrainer(keras.Model):
 
     def train_step(self, batches: tf.Tensor) -> dict[str, tf.Tensor]:
         """Take a step of the optimizer for each row of image indices, int32 (steps, batch_size)."""
+        rest = 0 if self.pad else len(self.labels) % batches.shape[1]
+        whole = batches[:-1] if rest else batches
 
-        def train_on_batch(step: tf.Tensor) -> tuple[tf.Tensor]:
-            rows = batches[step]
-            weights = tf.cast(rows != PADDING, tf.float32)
-            rows = tf.maximum(rows, 0)
-            images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
-            with tf.GradientTape() as tape:
-                predictions = self(images, training=True)
-                loss = self.compute_loss(images, labels, predictions, sample_weight=weights)
-            gradients = tape.gradient(loss, self.trainable_variables)
-            self.optimizer.apply(gradients, self.trainable_variables)
-            self._loss_tracker.update_state(loss, sample_weight=tf.reduce_sum(weights))
-            self.compute_metrics(images, labels, predictions, sample_weight=weights)
-            return (step + 1,)
+        def step(number: tf.Tensor) -> tuple[tf.Tensor]:
+            self.train_on(whole[number])
+            return (number + 1,)
 
-        tf.while_loop(lambda step: step < tf.shape(batches)[0], train_on_batch, (tf.constant(0),))
+        tf.while_loop(lambda number: number < tf.shape(whole)[0], step, (tf.constant(0),))
+        if rest:
+            # This second shape takes 0.7 s to compile.
+            self.train_on(batches[-1, :rest])
         return dict(self.get_metrics_result())
+
+    def train_on(self, rows: tf.Tensor) -> None:
+        """Take a step of the optimizer for image indices, int32 (batch_size,)."""
+        weights = tf.cast(rows != PADDING, tf.float32)
+        rows = tf.maximum(rows, 0)
+        images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
+        with tf.GradientTape() as tape:
+            predictions = self(images, training=True)
+            loss = self.compute_loss(images, labels, predictions, sample_weight=weights)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self._loss_tracker.update_state(loss, sample_weight=tf.reduce_sum(weights))
+        self.compute_metrics(images, labels, predictions, sample_weight=weights)
 
 
 def _tensor(array: np.ndarray) -> tf.Tensor:

@@ -73,7 +73,8 @@ def test_prepared_data(small_pipeline: Workspace) -> None:
         prepared, images = arrays(small_pipeline, split), raw[f"x_{part}"][chosen]
         np.testing.assert_allclose(prepared["images"] * 255, images.reshape(-1, 784), atol=1e-4)
         np.testing.assert_array_equal(prepared["labels"], raw[f"y_{part}"][chosen], strict=True)
-    assert values(small_pipeline, paths.DATASET) == {"name": "small", "labels": [*"0123456789"]}
+    description = {"name": "small", "labels": [*"0123456789"], "shape": [28, 28]}
+    assert values(small_pipeline, paths.DATASET) == description
 
 
 def test_metrics_follow_from_the_predictions(small_pipeline: Workspace) -> None:
@@ -117,24 +118,29 @@ def test_no_validation_images_and_one_model(inside: Workspace) -> None:
     inside.dvc("plots", "show")
 
 
-def test_other_layers_and_labels(
+def test_other_layers_images_and_labels(
     inside: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
 
-    def build(num_pixels: int, num_labels: int, _: train_hidden.Settings) -> keras.Sequential:
-        picture = [keras.Input((num_pixels,)), layers.Reshape((28, 28, 1))]
+    def build(
+        shape: tuple[int, ...], num_labels: int, _: train_hidden.Settings
+    ) -> keras.Sequential:
+        picture = [keras.Input((1680,)), layers.Reshape(shape), layers.RandomTranslation(0.1, 0.1)]
         convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()]
         dense = [
-            layers.BatchNormalization(),
+            layers.LayerNormalization(),
             layers.Dropout(0.2),
             layers.Dense(num_labels, "softmax"),
         ]
         return keras.Sequential([*picture, *convolution, layers.Flatten(), *dense])
 
     inside.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
-    raw, names = dict(np.load(paths.raw("small"))), [f"$$ {name}" for name in "klmnopqrstuvwxyz"]
-    raw |= {"y_test": raw["y_test"] + np.uint8(6), "x_train": raw["x_train"] // 20}
+    raw, names = dict(np.load(paths.raw("small"))), [f"$$ {number}" for number in range(1100)]
+    for part in ("train", "test"):
+        # Oblong, and in color.
+        raw[f"x_{part}"] = raw[f"x_{part}"][:, :, 4:24, None] // np.array([20, 30, 40], np.uint8)
+        raw[f"y_{part}"] = raw[f"y_{part}"] + np.uint16(995)
     np.savez(paths.raw("small"), names=np.array(names), **raw)
     files.write_all(prepare.main())
     warning = "data/raw/small.npz: the largest value in x_train is 12; pixels go from 0 to 255"
@@ -145,11 +151,13 @@ def test_other_layers_and_labels(
     monkeypatch.setattr(train_hidden, "build", lambda *_: None)
     with pytest.raises(UserError, match=r"^stages/train_hidden\.py: the model maps None to None"):
         train_hidden.main()
-    warning = "warning: BatchNormalization may give different bits on other machines\n"
+    warning = "warning: LayerNormalization may give different bits on other machines\n"
     assert capsys.readouterr().err == 2 * warning
     files.write_all(first | train_linear.main())
-    files.write_all(evaluate.main())
+    drawn = evaluate.main()
+    files.write_all(drawn)
     assert [row["label"] for row in rows(paths.per_label("hidden"))] == names
+    assert sum(len(drawn[path]) for path in drawn if path.suffix == ".png") < 3_000_000
 
 
 def test_the_terminal_shows_progress_and_no_chatter(small_pipeline: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -31,3 +32,37 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
     assert small.repro() == []
     assert small.outputs() == small_pipeline.outputs()
     assert small.lock() == small_pipeline.lock()
+
+
+def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
+    code = small.path / "digits/training.py"
+    code.write_text(code.read_text().replace("KEPT_EVERY_SECONDS = 30", "KEPT_EVERY_SECONDS = 0"))
+    small.set_params(**{"train_linear.epochs": 300})
+    model = small.path / "models/linear.keras"
+
+    def first_epoch(kill_at: int | None = None) -> str:
+        """Train, and kill it at an epoch; return the first line about epochs."""
+        model.unlink(missing_ok=True)
+        with small.start(sys.executable, "-m", "stages.train_linear") as stage:
+            assert stage.stdout
+            first = next(stage.stdout)
+            # Without such a line, it is read to the end.
+            if any(line.startswith(f"epoch {kill_at}/") for line in stage.stdout):
+                os.killpg(stage.pid, signal.SIGKILL)
+        return first
+
+    assert first_epoch().startswith("epoch 1/300")
+    whole = model.read_bytes()
+    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    assert first_epoch(kill_at=100).endswith(" of 300, continued\n")
+    assert first_epoch(kill_at=200).endswith(" of 300, continued\n")
+    assert first_epoch().endswith(" of 300, continued\n")
+    assert model.read_bytes() == whole
+    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    small.set_params(**{"train_linear.seed": 2})
+    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    with (small.path / "digits/portable/layers.py").open("a") as layers:
+        layers.write("# changed\n")
+    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    assert len(list(small.path.glob(".unfinished/linear/*.npz"))) == 1
+    assert small.run("git", "status", "--porcelain", ".unfinished").stdout == ""

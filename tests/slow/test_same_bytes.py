@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from digits.portable import runtime
-from tests.conftest import Checkout, Workspace
+from tests.conftest import ROOT, Checkout, Workspace
+from tests.unit.test_training import TRAIN
 
 QEMU = shutil.which("qemu-x86_64")
 # These would stop TensorFlow, Keras or Matplotlib, or change the bits, if they reached them.
@@ -66,3 +69,12 @@ def test_the_oldest_processor(checkout: Checkout, tmp_path: Path) -> None:
     emulated.run_stages(QEMU or "", "-cpu", "Haswell", env={})
     assert len(native.outputs()) > 20
     assert emulated.outputs() == native.outputs()
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-x86_64 is not installed (Debian: qemu-user)")
+def test_layers_and_augmentation_on_the_oldest_processor(tmp_path: Path) -> None:
+    def train(*before: str) -> str:
+        command, environment = [*before, sys.executable, "-c", TRAIN], {"HOME": str(tmp_path)}
+        return subprocess.check_output(command, cwd=ROOT, env=environment, text=True).split()[-1]
+
+    assert train() == train(QEMU or "", "-cpu", "Haswell")

@@ -54,7 +54,9 @@ def test_evaluate_covers_every_model() -> None:
     metrics = [path for entry in evaluate["metrics"] for path in entry]
     listed = {*evaluate["deps"], *evaluate["outs"], *metrics, *f1}
     for name in MODELS:
-        for path in (paths.model, paths.predictions, paths.metrics, paths.per_label):
+        # Whatever its kind.
+        assert any(Path(path).with_suffix(".keras") == paths.model(name) for path in listed), name
+        for path in (paths.predictions, paths.metrics, paths.per_label):
             assert str(path(name)) in listed, f"dvc.yaml: add {path(name)} where the others are"
     trained = [name.removeprefix("train_") for name in STAGES if name.startswith("train_")]
     for name in trained:

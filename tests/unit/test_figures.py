@@ -14,9 +14,9 @@ from digits import figures, metrics
 from digits.data import Dataset
 
 RNG = np.random.default_rng(0)
-IMAGES = RNG.random((30, 784), np.float32)
+IMAGES = RNG.random((30, 28, 28), np.float32)
 LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-DIGITS = Dataset("mnist", tuple("0123456789"), {})
+DIGITS = Dataset("mnist", tuple("0123456789"), (28, 28), {})
 RIGHT = metrics.predictions(3 * np.eye(10, dtype=np.float32)[LABELS], LABELS)
 
 
@@ -33,22 +33,27 @@ class Measured(Figure):
 
 
 @pytest.mark.parametrize(
-    "labels",
-    ["abcdefghijklmnopqrstuvwxyz", ["wide trousers", "ankle boots"], [*map(str, range(99))]],
+    ("labels", "shape"),
+    [
+        ("abcdefghijklmnopqrstuvwxyz", (28, 28)),
+        (["wide trousers", "ankle boots"], (20, 30, 3)),
+        ([*map(str, range(99))], (30, 20, 2)),
+    ],
 )
-def test_other_labels_and_models_have_room(
-    labels: Sequence[str], monkeypatch: pytest.MonkeyPatch
+def test_other_labels_images_and_models_have_room(
+    labels: Sequence[str], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "Figure", Measured)
     models = ["linear", "hidden", "convolutional"]
-    dataset, count = Dataset("a_data_set_with_a_long_name", tuple(labels), {}), len(labels)
+    dataset = Dataset("a_data_set_with_a_long_name", tuple(labels), shape, {})
+    images, count = RNG.random((30, *shape), np.float32), len(labels)
     truth = np.arange(30, dtype=np.uint8) % count
     guessed = {name: metrics.predictions(RNG.normal(0, 2, (30, count)), truth) for name in models}
-    figures.examples(dataset, IMAGES, guessed, 20)
+    figures.examples(dataset, images, guessed, 20)
     figures.reliability(dataset, guessed)
-    figures.mistakes(dataset, models[-1], IMAGES, guessed[models[-1]])
+    figures.mistakes(dataset, models[-1], images, guessed[models[-1]])
     figures.confusion(dataset, models[-1], guessed[models[-1]])
-    figures.weights(dataset, models[-1], RNG.random((784, count)))
+    figures.weights(dataset, models[-1], RNG.random((dataset.num_pixels, count)))
 
 
 def test_only_wrong_predictions_are_marked() -> None:

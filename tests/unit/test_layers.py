@@ -7,7 +7,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Reshape
+from keras.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Reshape,
+)
 
 from digits.portable import layers
 
@@ -41,7 +53,8 @@ def stacks() -> dict[str, list[Any]]:
         "valid": [Conv2D(4, 3, activation="relu"), MaxPooling2D(), Flatten()],
         "same": [Conv2D(4, (3, 5), padding="same"), Conv2D(2, 1, use_bias=False)],
         "even": [Conv2D(4, (2, 4), padding="same"), Conv2D(2, 2)],
-        "no training": [Dropout(0.5), Reshape((8, 21)), Activation("relu")],
+        "no training": [Dropout(0.5), RandomZoom(0.5), Reshape((8, 21)), Activation("relu")],
+        "normalization": [BatchNormalization(), BatchNormalization(center=False, scale=False)],
         "as in Keras": [Conv2D(3, 3, strides=2, groups=3), keras.layers.LayerNormalization()],
     }
 
@@ -58,7 +71,12 @@ def test_layers_whose_bits_may_differ_elsewhere_are_named() -> None:
     for name, stack in stacks().items():
         named = ["Conv2D", "LayerNormalization"] if name == "as in Keras" else []
         assert layers.unportable(model(*stack)) == named
-    for layer in (Conv2D(2, 3, dilation_rate=2), Dropout(0.5, noise_shape=(1,))):
+    for layer in (
+        Conv2D(2, 3, dilation_rate=2),
+        Dropout(0.5, noise_shape=(1,)),
+        BatchNormalization(axis=1),
+        RandomZoom(0.1, fill_mode="wrap"),
+    ):
         assert layers.unportable(model(layer)) == [type(layer).__name__]
     pixels = keras.Input((4,))
     assert layers.unportable(keras.Model(pixels, Dense(2)(pixels))) == ["Functional"]
@@ -74,3 +92,30 @@ def test_dropout() -> None:
     np.testing.assert_array_equal(again, first)
     agreeing = ((other == 0) == (first == 0)).mean()
     assert agreeing == pytest.approx(0.375**2 + 0.625**2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    # Both limits are the same, so nothing is random.
+    "layer",
+    [
+        RandomTranslation((0.2, 0.2), (-0.3, -0.3)),
+        RandomTranslation((-0.9, -0.9), (0.1, 0.1), fill_mode="constant", fill_value=0.3),
+        RandomRotation((0.06, 0.06), fill_mode="constant"),
+        RandomZoom((-0.3, -0.3), (0.2, 0.2)),
+        RandomZoom((0.4, 0.4)),
+    ],
+)
+def test_random_transformations_are_those_of_keras(layer: Any) -> None:
+    seed = tf.constant([1, 2], tf.int64)
+    forward = tf.function(partial(layers.forward, model(layer)), jit_compile=True)
+    found = forward(tf.constant(PICTURES), True, seed).numpy()
+    np.testing.assert_allclose(found, layer(PICTURES, training=True), atol=1e-5)
+
+
+def test_each_image_and_each_step_has_a_random_transformation_of_its_own() -> None:
+    pictures = tf.repeat(PICTURES[:1], 4, axis=0)
+    shifts = partial(layers.forward, model(RandomTranslation(0.3, 0.3)), pictures)
+    forward = tf.function(shifts, jit_compile=True)
+    first, again, other = (forward(True, tf.constant([7, step], tf.int64)) for step in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(np.concatenate([first, other]), axis=0)) == 8

@@ -194,10 +194,12 @@ def test_values_are_those_of_params_yaml() -> None:
 def test_the_trained_models_in_the_order_of_the_list() -> None:
     outs = {name: [{"path": f"models/{name}.keras"}] for name in ("hidden", "linear")}
     stages: dict[str, Any] = {f"train_{name}": {"outs": out} for name, out in outs.items()}
-    stages["evaluate"] = {"params": {"params.yaml": {"evaluate": {}}}}
-    assert files.Lock.model_validate({"stages": stages}).models == ["hidden", "linear"]
+    deps = [entry for out in outs.values() for entry in out]
+    stages["evaluate"] = {"deps": deps, "params": {"params.yaml": {"evaluate": {}}}}
+    assert files.Lock.model_validate({"stages": stages}).models.keys() == {"hidden", "linear"}
     stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
-    assert files.Lock.model_validate({"stages": stages}).models == ["linear", "hidden"]
+    listed = files.Lock.model_validate({"stages": stages}).models
+    assert [*listed.items()] == [(name, f"models/{name}.keras") for name in ("linear", "hidden")]
 
 
 def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:

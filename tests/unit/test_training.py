@@ -40,38 +40,67 @@ def digits(n: int, seed: int = 0, pixels: int = PIXELS) -> Split:
     return Split(images, images[:, :10].argmax(axis=1).astype(np.uint8))
 
 
-def build(hidden_units: int = 0) -> Any:
+def build(*hidden: Any) -> Any:
     keras.utils.set_random_seed(1)
-    hidden = [layers.Dense(hidden_units, "relu")] if hidden_units else []
     return keras.Sequential([keras.Input((PIXELS,)), *hidden, layers.Dense(10, "sigmoid")])
 
 
+def functional() -> Any:
+    pixels = keras.Input((PIXELS,))
+    return keras.Model(pixels, layers.Dense(10)(layers.BatchNormalization()(pixels)))
+
+
+def compile_for_training(model: Any, chosen: training.Settings, **changes: Any) -> None:
+    arguments = training.recipe(chosen, 1) | changes
+    arguments.pop("callbacks")
+    # Quicker for a few batches.
+    model.compile(**arguments, run_eagerly=True)
+
+
+OWN_LOSS = {
+    "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "weighted_metrics": None,
+    "metrics": ["accuracy"],
+}
+
+
 @pytest.mark.parametrize(
-    ("units", "portable", "n", "batch_size"),
-    [(0, True, 100, 32), (50, True, 20, 32), (50, False, 9, 1)],
+    ("make", "portable", "n", "batch_size", "recipe"),
+    [
+        (build, True, 100, 32, {}),
+        (lambda: build(layers.Dense(50, "relu")), True, 20, 32, {}),
+        (lambda: build(layers.Dense(50, "relu")), False, 9, 1, {}),
+        (lambda: build(layers.BatchNormalization()), True, 33, 32, {}),
+        (lambda: build(layers.Dense(9, activity_regularizer="l2")), True, 33, 32, {}),
+        (functional, True, 33, 32, OWN_LOSS),
+        (build, True, 33, 32, OWN_LOSS),
+    ],
 )
 def test_an_epoch_equals_train_on_batch_for_each_batch(
-    units: int, portable: bool, n: int, batch_size: int
+    make: Any, portable: bool, n: int, batch_size: int, recipe: dict[str, Any]
 ) -> None:
     train, chosen = digits(n), settings(batch_size=batch_size)
-    ours, stock = build(units), build(units)
-    history = training.fit(ours, train, NOTHING, chosen, portable)
+    ours, stock = make(), make()
+    stock.set_weights(ours.get_weights())
+    history = training.fit(
+        ours, train, NOTHING, chosen, portable, lambda *given: training.recipe(*given) | recipe
+    )
 
-    training.compile_for_training(stock, chosen)
-    # Quicker for a few batches.
-    stock.jit_compile, stock.run_eagerly = False, True
-    losses, seen = [], []
+    compile_for_training(stock, chosen, **recipe)
+    losses, right, seen = [], [], []
     for batch in trainer.order(n, batch_size, chosen.seed, 0).numpy():
         rows = batch[batch != trainer.PADDING]
         stock.reset_metrics()
-        loss = stock.train_on_batch(train.images[rows], train.labels[rows])[0]
+        loss, accuracy = stock.train_on_batch(train.images[rows], train.labels[rows])
         losses += [loss] * len(rows)
+        right += [accuracy] * len(rows)
         seen += [*rows]
 
     assert sorted(seen) == list(range(n))
     for found, expected in zip(ours.get_weights(), stock.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
     assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert history["accuracy"][0] == pytest.approx(np.mean(right), rel=1e-5)
     assert history["val_loss"] == history["val_accuracy"] == [None]
 
 
@@ -88,10 +117,39 @@ def test_history_has_a_value_per_epoch_and_agrees_with_keras() -> None:
     assert list(history) == ["epoch", *training.HISTORY]
     assert history["epoch"] == [1, 2, 3]
     assert history["loss"][0] > history["loss"][1] > history["loss"][2]
-    training.compile_for_training(model, settings())
+    compile_for_training(model, settings())
     loss, accuracy = model.evaluate(*validation, verbose=0)
     assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
     assert history["val_accuracy"][-1] == pytest.approx(accuracy)
+
+
+def test_early_stopping_ends_the_history_and_restores_the_best_weights() -> None:
+    def recipe(chosen: training.Settings, steps_per_epoch: int) -> dict[str, Any]:
+        assert steps_per_epoch == 2
+        decay = keras.optimizers.schedules.CosineDecay(1.0, steps_per_epoch * chosen.epochs)
+        stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
+        changes = {"optimizer": keras.optimizers.SGD(decay), "callbacks": [stop]}
+        return training.recipe(chosen, steps_per_epoch) | changes
+
+    # Nothing can be learned for the validation.
+    model, noise = build(), Split(digits(50).images, digits(50, seed=1).labels)
+    history = training.fit(model, digits(64), noise, settings(epochs=50), True, recipe)
+    losses = history["val_loss"]
+    assert len(losses) == len(history["epoch"]) == int(np.argmin(losses)) + 3 < 50
+    compile_for_training(model, settings())
+    assert model.evaluate(*noise, verbose=0)[0] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_layers_that_cannot_be_compiled_are_trained_with_one_warning(
+    capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    shear = [layers.Reshape((4, 5, 1)), layers.RandomShear(0.1), layers.RandomTranslation(0.1, 0.1)]
+    history = training.fit(
+        build(*shear, layers.Flatten()), digits(40), NOTHING, settings(), portable=True
+    )
+    assert np.isfinite(history["loss"][0])
+    assert capsys.readouterr().err.count("warning: RandomShear may give different bits") == 1
+    assert not [warning for warning in recwarn if "jit_compile" in str(warning.message)]
 
 
 def test_each_seed_and_each_layer_has_its_own_initial_weights() -> None:
@@ -123,7 +181,7 @@ def test_twenty_steps_give_the_known_bits() -> None:
     group = params.read()["train_hidden"] | chosen
     mnist = data.read_raw("mnist")
     train = Split(data.scale(mnist.x_train[:630]), mnist.y_train[:630])
-    model = train_hidden.build(784, 10, train_hidden.Settings(**group))
+    model = train_hidden.build((28, 28), 10, train_hidden.Settings(**group))
     training.fit(model, train, NOTHING, train_hidden.Settings(**group | {"seed": 7}), portable=True)
     assert weights_hash(model) == BITS_AFTER_20_STEPS
 
@@ -138,14 +196,16 @@ from tests.unit import test_training as t
 
 keras.utils.set_random_seed(1)
 model = keras.Sequential([
-    keras.Input((784,)), layers.Reshape((28, 28, 1)), layers.Conv2D(16, 3, activation="relu"),
+    keras.Input((784,)), layers.Reshape((28, 28, 1)), layers.RandomTranslation(0.1, 0.1),
+    layers.RandomRotation(0.1, fill_mode="constant"), layers.RandomZoom(0.1),
+    layers.Conv2D(16, 3), layers.BatchNormalization(), layers.Activation("relu"),
     layers.MaxPooling2D(), layers.Flatten(), layers.Dropout(0.1), layers.Dense(10, "softmax")])
-t.training.fit(model, t.digits(128, pixels=784), t.NOTHING, t.settings(), portable=True)
+t.training.fit(model, t.digits(630, pixels=784), t.NOTHING, t.settings(), portable=True)
 print(t.weights_hash(model))
 """
 
 
-def test_a_convolution_has_the_same_bits_with_another_number_of_threads(tmp_path: Path) -> None:
+def test_all_layers_have_the_same_bits_with_another_number_of_threads(tmp_path: Path) -> None:
     def train(threads: str) -> str:
         environment = {"TF_NUM_INTRAOP_THREADS": threads, "HOME": str(tmp_path)}
         command = [sys.executable, "-c", TRAIN]
