@@ -93,7 +93,14 @@ def server(app: Starlette) -> uvicorn.Server:
     """Return the server of the application; its `run` takes the sockets to listen on."""
     # Uvicorn's default logging would close TensorFlow's handler, and with it stderr.
     config = uvicorn.Config(
-        app, http=Connection, ws="none", log_level="error", log_config=None, headers=[*HEADERS]
+        app,
+        http=Connection,
+        ws="none",
+        log_level="error",
+        log_config=None,
+        headers=[*HEADERS],
+        # A connection may be made while the others are aborted.
+        timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
 

@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError, first_line
 from digits.plumbing.terminal import redact
+from digits.portable.formats import parse_json
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
@@ -321,6 +323,19 @@ def describe(revision: Revision) -> Description:
         return Description(labels=tuple("0123456789"))
     source = f"{revision.name}: {paths.DATASET}"
     return parse(Description.model_validate_json, read(revision, paths.DATASET), source)
+
+
+def own_metrics(revision: Revision) -> dict[str, str]:
+    """Read the metrics of a user's own stages, as in {"seeds.mean": "0.9784"}."""
+    metrics: dict[str, str] = {}
+    for stage in lock(revision).stages.keys() - {"evaluate"}:
+        for path in (Path(out.path) for out in lock(revision).stages[stage].outs):
+            if path.parent == paths.METRICS and path.suffix == ".json":
+                # A stage that dvc.yaml no longer has leaves its entry in dvc.lock, and no file.
+                with suppress(MissingOutputError):
+                    values = flatten({path.stem: parse_json(read(revision, path), str(path))})
+                    metrics |= {key: format_value(value) for key, value in values.items()}
+    return dict(sorted(metrics.items()))
 
 
 def current_inputs(lock: Lock) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, An
     for entry in files.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
         metrics |= {f"{measured} {readable(key)}": value for key, value in entry.items()}
-    return metrics
+    return metrics | files.own_metrics(revision)
 
 
 def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

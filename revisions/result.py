@@ -41,6 +41,7 @@ def result() -> Iterator[str]:
         gain, low, high = (entry[f"accuracy_gain{end}"] for end in ("", "_ci95_low", "_ci95_high"))
         conclusion = pair_verdict(gain, (low, high), entry["mcnemar_p"], baseline, model)
         yield f"{model} vs. {baseline}: {difference(gain, (low, high))}; {conclusion}"
+    yield from (f"{key}: {value}" for key, value in files.own_metrics(workspace).items())
     if changed := files.stale_inputs(workspace):
         yield f"changed since this run: {changed}; run dvc repro"
     if unrun := runs.unrun_parameters(lock):

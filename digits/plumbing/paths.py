@@ -8,6 +8,7 @@ DATASET = Path("data/prepared/dataset.json")
 DETAILS = Path("metrics/details.json")
 COMPARISON = Path("metrics/comparison.json")
 FIGURES = Path("metrics/figures")
+METRICS = Path("metrics")
 MODELS = Path("models")
 PREDICTIONS = Path("metrics/predictions")
 

@@ -35,6 +35,8 @@ def port(
         yield listener.getsockname()[1]
         unfinished = HTTPConnection(*listener.getsockname())
         unfinished.request("POST", f"{page.BASE}recognize", headers={"Content-Length": "9"})
+        # Its turn has come when the next one is answered.
+        ask(listener.getsockname()[1], "names", method="GET")
         server.should_exit = True
         thread.join()
     assert not caplog.get_records("call") + caplog.records
