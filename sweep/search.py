@@ -110,10 +110,12 @@ class Search:
         best = max(trials, key=lambda trial: trial.value or 0)
         overrides, key = self.overrides(best.params), f"train_{self.model}.seed"
         seed = int(grid.parameters(overrides)[key])
-        options = [f"-S{one}" for one in [*overrides, f"{key}=range({seed + 1},{seed + 6})"]]
+        again = [one for one in overrides if not one.startswith(f"{key}=")]
+        options = [*again, f"{key}=range({seed + 1},{seed + 6})"]
         return (
             f"The best of {len(trials)} has a validation accuracy of {best.value:.4f}, which is "
-            f"optimistic; with five new seeds: python -m sweep {shlex.join(options)}"
+            "optimistic; with five new seeds: python -m sweep "
+            + " ".join(f"-S {shlex.quote(option)}" for option in options)
         )
 
 

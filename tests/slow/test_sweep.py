@@ -51,7 +51,7 @@ def test_a_search_goes_on_in_the_clone_of_a_colleague(shared: Workspace) -> None
     shared.run("git", "clone", "--quiet", "../hub", "../colleague")
     done = Workspace(shared.path.parent / "colleague").run(*search, "3").stdout
     assert done.startswith("2 of 3 experiments already done\n")
-    assert "The best of 3 has " in done and "python -m sweep -Strain_hidden.units=8 " in done
+    assert "The best of 3 has " in done and "python -m sweep -S train_hidden.units=8 " in done
 
 
 def test_ctrl_c_ends_a_sweep_and_all_that_it_started(shared: Workspace, tmp_path: Path) -> None:
