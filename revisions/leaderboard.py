@@ -102,7 +102,7 @@ class Table(NamedTuple):
 def tables(models: Iterable[Model]) -> list[Table]:
     """Return a table for each set of validation images; accuracies compare only within one.
 
-    Raises UserError if no model was validated.
+    The newest models come first. Raises UserError if no model was validated.
     """
     by_images: dict[str, dict[ModelSettings, list[Model]]] = {}
     for model in models:
@@ -119,7 +119,7 @@ def tables(models: Iterable[Model]) -> list[Table]:
         rows = [
             Row(
                 key,
-                sorted(group, key=lambda model: -model.accuracies["validation"]),
+                sorted(group, key=lambda model: model.accuracies["validation"])[::-1],
                 key.model if codes[key.model] == 1 else f"{key.model}, code {key.code[:4]}",
             )
             for key, group in groups.items()

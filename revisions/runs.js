@@ -30,8 +30,9 @@ function highlight(id = "") {
   for (const { views } of sections) for (const view of views) view?.signal("hot", id).runAsync();
 }
 
+const tables = JSON.parse(document.getElementById("tables").text);
 const sections = [...document.querySelectorAll("section")].map((element, index) => {
-  const table = JSON.parse(document.getElementById("tables").text)[index];
+  const table = tables[index];
   const bodies = [...element.querySelectorAll("tbody[id]")];
   const rows = Object.fromEntries(table.rows.map((row) => [row.id, row]));
   const texts = new Map(bodies.map((body) => [body, body.textContent.toLowerCase()]));
@@ -99,8 +100,10 @@ async function drawAll(section, shown, selected, by) {
   const bars = shown.slice(0, MAX_BARS);
   section.element.querySelector(".charts span").textContent = bars.length < shown.length ? `; the first ${MAX_BARS} of ${shown.length} rows` : "";
   const curves = (selected.length ? selected : shown).filter((row) => row.curve.length).slice(0, selected.length ? MAX_CURVES : 4);
-  const specs = [accuracies(bars, elements[0].clientWidth), history_(curves), by && parameter(shown, by), parallel(shown, section.table.keys, elements.at(-1).clientWidth)];
-  section.views = await Promise.all(elements.map((element, chart) => draw(element, { width: "container", autosize: { type: "fit-x" }, params: [{ name: "hot", value: "" }], ...specs[chart] })));
+  const specs = [accuracies(bars, elements[0].clientWidth), learning(curves), by && parameter(shown, by), parallel(shown, section.table.keys, elements.at(-1).clientWidth)];
+  // A filter may leave nothing to draw.
+  const drawn = elements.filter((element, chart) => specs[chart]?.data.values.length || element.replaceChildren());
+  section.views = await Promise.all(drawn.map((element) => draw(element, { width: "container", autosize: { type: "fit-x" }, params: [{ name: "hot", value: "" }], ...specs[elements.indexOf(element)] })));
   for (const view of section.views) {
     view.addEventListener("mouseover", (event, item) => highlight(item?.datum?.id));
     view.addEventListener("mouseout", () => highlight());
@@ -145,7 +148,7 @@ function parameter(rows, key) {
 }
 
 // The mean of the chosen rows after each epoch, and a standard deviation on both sides of it.
-function history_(rows) {
+function learning(rows) {
   const values = rows.flatMap(({ id, row, curve }) => curve.map(([mean, std], epoch) => ({ id, row, epoch: epoch + 1, mean, std, low: mean - std, high: mean + std })));
   const color = { field: "row", type: "nominal", sort: null, title: null, scale: { range: COLORS }, legend: { columns: 1, symbolOpacity: 1 } };
   return {
@@ -174,9 +177,9 @@ function parallel(rows, keys, room) {
   const x = { field: "axis", type: "nominal", sort: null, title: null, scale: { padding: .3 }, axis: { orient: "top", labelAngle: 0, labelPadding: 12, grid: true, gridOpacity: .5, domain: false, ticks: false } };
   const y = { field: "place", type: "quantitative", axis: null };
   return {
-    width: Math.max(room, 120 * axes.length), height: 320,
+    width: Math.max(room, 120 * axes.length), height: 320, data: { values },
     layer: [
-      { data: { values }, mark: { type: "line", strokeWidth: 2 }, encoding: { x, y, detail: { field: "id" }, color: verdicts(rows), opacity, tooltip } },
+      { mark: { type: "line", strokeWidth: 2 }, encoding: { x, y, detail: { field: "id" }, color: verdicts(rows), opacity, tooltip } },
       { data: { values: labels }, mark: { type: "text", align: "left", dx: 8, fontSize: 12, fill: "currentColor" }, encoding: { x, y, text: { field: "text" } } },
     ],
   };

@@ -45,7 +45,7 @@ def readable(metric: str) -> str:
 
 
 def models() -> tuple[list[Model], dict[str, list[str]]]:
-    """List the models of all whole runs, the oldest first, and the references left out, by reason.
+    """List the models of all whole runs, the newest first, and the references left out, by reason.
 
     A model that several revisions have is that of the first one in `files.references`.
     """
@@ -99,7 +99,7 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     left_out: dict[str, list[str]] = {}
     for run in dict.fromkeys(run for run, _ in named if run in reasons):
         left_out.setdefault(reasons[run].removeprefix(f"{run}: "), []).append(run)
-    return list(listed.values()), left_out
+    return list(listed.values())[::-1], left_out
 
 
 def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:

@@ -34,7 +34,7 @@ HOSTS = {
 # https://user:token@HOST/owner/name.git, ssh://git@HOST:22/owner/name or git@HOST:owner/name.git
 REMOTE = re.compile(
     rf"(?:\w+://)?(?:[^@/]*@)?({'|'.join(map(re.escape, HOSTS))})(?::\d+(?=/))?"
-    r"[:/]/?([\w.~/-]+?)(?:\.git)?/?\s*"
+    r"[:/]/?([\w.~/-]+?)(?:\.git)?/?"
 )
 
 
@@ -49,8 +49,8 @@ def html(models: Sequence[Model], left_out: Mapping[str, Sequence[str]]) -> str:
     """Return the page. Raises UserError if no model was validated."""
     tables = leaderboard.tables(models)
     commits, curves = _commits(models), _curves(models)
-    remote = REMOTE.fullmatch(files.git("config", "--default", "", "--get", "remote.origin.url"))
-    site = f"https://{remote[1]}/{remote[2]}/{HOSTS[remote[1]]}/" if remote else ""
+    remote = files.git("config", "--default", "", "--get", "remote.origin.url")
+    site = commits_site(remote.strip())
     names = Counter(revision.name for revision in files.references())
     return pages.render(
         "runs.html",
@@ -61,6 +61,12 @@ def html(models: Sequence[Model], left_out: Mapping[str, Sequence[str]]) -> str:
         min_seeds=MIN_SEEDS,
         left_out=left_out,
     )
+
+
+def commits_site(remote: str) -> str:
+    """Return the address below which a web host shows the commits of a Git remote, or ""."""
+    known = REMOTE.fullmatch(remote)
+    return f"https://{known[1]}/{known[2]}/{HOSTS[known[1]]}/" if known else ""
 
 
 def _table(table: Table, commits: Mapping[str, tuple[str, str]], site: str) -> dict[str, Any]:
@@ -182,14 +188,14 @@ def _statistics(row: Row) -> dict[str, Any]:
     """Return the mean accuracy, its 95% interval (that of t), standard deviation and number."""
     from scipy.stats import t
 
-    count, center = len(row.models), mean(row.accuracies)
-    result = {"accuracy": round(center, 5), "seeds": count}
+    count, center, half = len(row.models), mean(row.accuracies), 0.0
+    result: dict[str, Any] = {"seeds": count}
     if count > 1:
         result["std"] = round(stdev(row.accuracies), 5)
     if count >= MIN_SEEDS:
         half = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * stdev(row.accuracies) / math.sqrt(count)
-        result |= {"low": round(center - half, 5), "high": round(center + half, 5)}
-    return result
+    ends = {"low": center - half, "accuracy": center, "high": center + half}
+    return result | {key: round(value, 5) for key, value in ends.items()}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from ruamel.yaml import YAML
 
 from digits.portable import runtime
@@ -305,3 +305,27 @@ def browser() -> Iterator[Browser]:
         )
         yield chromium
         chromium.close()
+
+
+Browse = Callable[..., Page]
+
+
+@pytest.fixture
+def browse(browser: Browser) -> Browse:
+    """Opens a page, waits for its charts, and fails if scripts report or request anything."""
+
+    def open_page(path: Path, charts: int, width: int = 1280, fragment: str = "") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        # A busy machine may be slow; that is no failure.
+        page.set_default_timeout(0)
+        reported: list[str] = []
+        page.on("console", lambda message: reported.append(message.text))
+        page.on("pageerror", lambda error: reported.append(str(error)))
+        page.on("request", lambda request: reported.append(request.url))
+        page.goto(path.as_uri() + fragment)
+        page.wait_for_function(f"document.querySelectorAll('svg.marks').length >= {charts}")
+        assert page.locator("svg.marks").count() == charts
+        assert [text for text in reported if not text.startswith(("file:", "data:"))] == []
+        return page
+
+    return open_page
