@@ -1,10 +1,12 @@
 """The leaderboard of given models; tests/unit/test_runs.py finds them."""
 
+import csv
+
 import pytest
 
 from digits.plumbing.errors import UserError
 from revisions.files import Revision
-from revisions.leaderboard import leaderboard
+from revisions.leaderboard import as_csv, as_markdown, leaderboard
 from revisions.runs import Model, ModelSettings
 
 SETTINGS = ModelSettings(
@@ -27,15 +29,13 @@ def units(number: str) -> ModelSettings:
 
 
 def test_rows_with_enough_seeds_are_ranked_and_the_others_stand_below() -> None:
-    # A name is there to be copied, so it is not cut.
-    name = "feature/" + "x" * 200
     board = leaderboard(
         [
             *(model(f"main-{seed}", 0.8 + seed / 1000) for seed in range(3)),
             model("lucky", 0.97, units("300")),
             *(model(f"deep-{seed}", 0.9 + seed / 1000, units("500")) for seed in range(3)),
             model("unlucky", 0.91, units("300")),
-            model(name, 0.95, units("1" * 50)),
+            model("wide", 0.95, units("1" * 50)),
             model("unvalidated", None),
         ]
     )
@@ -46,13 +46,51 @@ def test_rows_with_enough_seeds_are_ranked_and_the_others_stand_below() -> None:
         "model          units  accuracy     std  seeds  vs. best       best run",
         "hidden           500    0.9010  0.0010      3  best           deep-2",
         "hidden           100    0.8010  0.0010      3  worse          main-2",
-        f"hidden  111111111...    0.9500       -      1  too few seeds  {name}",
+        "hidden  111111111...    0.9500       -      1  too few seeds  wide",
         "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
     ]
     # The mean of the larger of two standard normal deviates is 0.56: 0.56 * 0.001 / sqrt(3).
     assert board[8].startswith("The best of 2 is optimistic, by up to 0.03 points: ")
     with pytest.raises(UserError, match="no run has validation metrics"):
         leaderboard([model("unvalidated", None)])
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_no_table_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    # A name is there to be copied, so it is not cut.
+    name = "origin/" + "x" * 200
+    for count in range(1, 9):
+        pairs = (tuple((f"parameter_{n}", f"{value}" * 9) for n in range(count)) for value in "12")
+        first, second = (SETTINGS._replace(hyperparameters=pair) for pair in pairs)
+        other = second._replace(model="convolutional")
+        board = leaderboard(
+            [model(name, 0.9, first), model("b", 0.8, second), model("c", 1, other)]
+        )
+        grid = [line for line in board[2:] if not line.startswith("  ")]
+        assert len(grid) == 4 and max(map(len, grid)) <= columns
+        below = [line for line in board if line.endswith(f"best run {name}")]
+        assert len(below) == 1 and "parameter_0" in grid[0] + below[0]
+
+
+def test_columns_are_the_parameters_that_differ_and_ties_name_the_oldest() -> None:
+    linear = SETTINGS._replace(model="linear", hyperparameters=(("epochs", "7"),))
+    runs = [model("new", 0.9), model("old", 0.9), model("linear", 0.8, linear)]
+    board = leaderboard(runs)
+    assert board[0] == "Validation accuracy, dataset mnist, units 100"
+    assert board[2].split()[:3] == ["model", "epochs", "accuracy"]
+    assert board[3].endswith("  old")
+
+
+def test_other_formats_have_everything_and_escape_it() -> None:
+    name = 'a|<b>,"'
+    runs = [model(name, 0.9, units("1" * 50)), model("main", 0.8, FASHION, "two")]
+    rows = [*csv.DictReader(as_csv(runs))]
+    assert [row["best run"] for row in rows] == [name, "main"]
+    assert [row["dataset"] for row in rows] == ["mnist", "fashion"]
+    assert rows[0]["units"] == "1" * 50 and rows[0]["accuracy"] == "0.9000"
+    text = "\n".join(as_markdown(runs))
+    assert r'| a\|\<b\>,"' in text and text.count("| model ") == 2
 
 
 def test_only_models_with_the_same_validation_images_share_a_table() -> None:

@@ -93,6 +93,17 @@ def test_models_of_branches_experiments_and_older_commits_are_found_once() -> No
     }
 
 
+def test_a_model_belongs_to_main_or_to_the_oldest_branch_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for day, (name, units) in enumerate([("main", 100), ("z", 200), ("a", 200)], start=1):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"2026-01-{day:02} 12:00 +0000")
+        git("switch", "--quiet", "--force-create", name)
+        commit(run(units=units))
+    git("branch", "b", "main")
+    assert [model.revision.name for model in fitting()] == ["z", "main"]
+
+
 def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds() -> None:
     commit(run(code="a comment more", model="the same"))
     commit(run(model="the same"))
