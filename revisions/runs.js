@@ -136,7 +136,7 @@ function parameter(rows, key) {
   const numbers = values.map((row) => Number(row.value)), low = Math.min(...numbers), high = Math.max(...numbers);
   const several = values.some((row) => row.model !== values[0].model);
   const type = numbers.some(Number.isNaN) ? "nominal" : "quantitative";
-  const x = { field: "value", type, title: key, sort: null, axis: type === "nominal" ? { labelAngle: 0 } : { format: ".6~g" }, scale: type === "nominal" ? {} : { zero: false, type: low > 0 && high / low > 30 ? "log" : "linear" } };
+  const x = { field: "value", type, title: key, sort: null, axis: type === "nominal" ? { labelAngle: 0 } : { format: ".6~g" }, scale: type === "nominal" ? {} : low > 0 && high / low > 30 ? { type: "log" } : { zero: false } };
   if (type !== "nominal") for (const row of values) row.value = Number(row.value);
   return {
     data: { values }, height: 300, encoding: { x, color: verdicts(values), opacity },

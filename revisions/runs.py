@@ -66,27 +66,27 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
             locks[commit] = files.parse_lock(content or b"stages: {}", run)
         except UserError as error:
             reasons[run] = str(error)
-    # `dvc commit --force` can record other parameters for the same model: the oldest ones count.
-    trained_with: dict[str, dict[str, str]] = {}
-    for commit in [*(commit for _, commit in reversed(commits)), *names]:
-        for name in locks[commit].models if commit in locks else ():
-            trained_with.setdefault(*_training(locks[commit], name))
-    candidates = [
-        (commit, name)
+    trainings = {
+        (commit, name): _training(lock, name)
         for commit, lock in locks.items()
         for name in lock.models
-        for md5, parameters in [_training(lock, name)]
-        if trained_with[md5] == parameters
-    ]
+    }
+    # `dvc commit --force` can record other parameters for the same model: the oldest ones count.
+    oldest_first = dict.fromkeys([*(commit for _, commit in reversed(commits)), *names])
+    rank = {commit: number for number, commit in enumerate(oldest_first)}
+    trained_with: dict[str, dict[str, str]] = {}
+    for key in sorted(trainings, key=lambda key: rank[key[0]]):
+        trained_with.setdefault(*trainings[key])
     age = {md5: number for number, md5 in enumerate(trained_with)}
-    candidates.sort(key=lambda candidate: age[_training(locks[candidate[0]], candidate[1])[0]])
+    candidates = [key for key, (md5, used) in trainings.items() if trained_with[md5] == used]
+    candidates.sort(key=lambda key: age[trainings[key][0]])
     metrics = files.blobs((commit, paths.metrics(name)) for commit, name in candidates)
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
     seen = set()
     for (commit, name), content in zip(candidates, metrics, strict=True):
         lock, run = locks[commit], names[commit]
-        revision, (md5, _) = Revision(run, commit), _training(lock, name)
+        revision, (md5, _) = Revision(run, commit), trainings[commit, name]
         try:
             if lock.gap:
                 raise UserError(f"{run}: {lock.gap}; {files.remedy(revision)}")
