@@ -240,7 +240,7 @@ def test_the_project_in_a_folder_of_a_repository(small: Workspace) -> None:
     assert "changed since its run: train_hidden.units\n" in compare(small, "HEAD")
     assert "error: main~1 has no dvc.lock: " in compare(small, "main~1", status=1)
     small.run_module("revisions.report", env={"REV": "HEAD"})
-    assert re.search(r"hidden .*32 ", small.run_module("revisions.leaderboard").stdout)
+    assert re.search(r"\nhidden +0\.\d+ ", small.run_module("revisions.leaderboard").stdout)
 
 
 def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
