@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from tabulate import tabulate
 
-from revisions.verdicts import Difference, compare, more_seeds, outcome, vs_best
+from revisions.verdicts import compare, outcome, vs_best
 
 DRAWS = 5000
 MARGIN = 0.003
@@ -68,22 +68,6 @@ def settings(rng: np.random.Generator, scene: str) -> list[list[str]]:
     return rows
 
 
-def proposal(rng: np.random.Generator, noise: float, seeds: int) -> list[str]:
-    more = more_seeds(Difference(0, (-1, 1), (seeds, seeds), noise**2, None), MARGIN)
-    draws = []
-    for _ in range(DRAWS):
-        one, other = rng.normal(0, noise, (2, 2000))
-        size = seeds + more
-        power = outcome(compare(one[:size], other[:size] + MARGIN), MARGIN) == "better"
-        found = compare(one[:seeds], other[:seeds])
-        if outcome(found, MARGIN) == "undecided":
-            size = seeds + more_seeds(found, MARGIN)
-            found = compare(one[:size], other[:size])
-        draws.append([power, outcome(found, MARGIN) in ("better", "worse")])
-    figures = map(percent, np.mean(draws, axis=0), (75, 0), (88, 100))
-    return [f"{100 * noise:.2f}", str(seeds), str(more), *figures]
-
-
 def leaderboard(rng: np.random.Generator, rows: int, seeds: int) -> list[str]:
     draws = []
     for _ in range(4 * DRAWS):
@@ -108,9 +92,6 @@ def main() -> None:
     rng = np.random.default_rng(1)
     columns = "equal: called different|0.3 apart: called equal|interval covers 0.3|called better"
     show(f"architecture|predictions|seeds|{columns}", [r for s in SCENES for r in settings(rng, s)])
-    columns = "these show 0.3|equal: called different, at once or after the seeds then proposed"
-    cases = product((TEST, VALIDATION), (3, 5))
-    show(f"noise|seeds|more seeds|{columns}", [proposal(rng, *case) for case in cases])
     columns = "equal: any called worse|one leads by 1.0: others called worse"
     sizes = product((2, 10, 50), (3, 5, 10))
     show(f"settings|seeds|{columns}", [leaderboard(rng, *size) for size in sizes])
