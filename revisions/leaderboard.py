@@ -67,36 +67,28 @@ class Table(NamedTuple):
 
     @property
     def values(self) -> dict[str, set[str]]:
-        """The values of each parameter; one that a model has in some rows is "-" in the others."""
-        having = {(row.settings.model, key): key for row in self.rows for key in row.parameters}
-        return {
-            key: {
-                row.parameters.get(key, "-")
-                for row in self.rows
-                if (row.settings.model, key) in having
-            }
-            for key in having.values()
-        }
+        """The values of each parameter, in the rows whose models have it."""
+        values: dict[str, set[str]] = {}
+        for key, value in (item for row in self.rows for item in row.parameters.items()):
+            values.setdefault(key, set()).add(value)
+        return values
 
     @property
     def differing(self) -> list[str]:
-        """The parameters that differ."""
         return [key for key, values in self.values.items() if len(values) > 1]
 
     @property
     def title(self) -> str:
-        common = [(key, *values) for key, values in sorted(self.values.items()) if len(values) == 1]
+        """All other parameters."""
+        common = ((key, *values) for key, values in sorted(self.values.items()) if len(values) == 1)
         return ", ".join(f"{key} {shorten(value, MAX_CELL)}" for key, value in common)
 
     @property
     def remark(self) -> str:
         """What to keep in mind, or ""."""
-        return (
-            f"The best of {len(self.ranked)} is optimistic, by up to {100 * self.optimism:.2f} "
-            "points: at the end, test it once: make compare REV=... SPLIT=test"
-            if len(self.ranked) > 1
-            else ""
-        )
+        error, ranked = f"{100 * self.optimism:.2f} points", len(self.ranked)
+        text = f"The best of {ranked} is optimistic, by up to {error}: at the end, test it once: "
+        return f"{text}make compare REV=... SPLIT=test" if ranked > 1 else ""
 
 
 def tables(models: Iterable[Model]) -> list[Table]:

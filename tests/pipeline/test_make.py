@@ -20,7 +20,7 @@ def test_help_lists_every_target(small_pipeline: Workspace) -> None:
 
 def test_an_argument_reaches_a_tool_as_it_was_typed_and_never_a_shell(small: Workspace) -> None:
     malicious = "$(shell touch pwned1)x\";touch pwned2;'`touch pwned3`$$(touch pwned4)"
-    for name in ("EXTRAS", "REV", "REV2", "NAME"):
+    for name in ("EXTRAS", "FORMAT", "REV", "REV2", "NAME"):
         show = (f"--eval=show: ; @printenv {name}", "show")
         assert small.make(*show, f"{name}={malicious}").stdout == f"{malicious}\n"
         assert small.make(*show, env={name: malicious}).stdout == f"{malicious}\n"
