@@ -30,7 +30,7 @@ from revisions.verdicts import MIN_SEEDS, RECOMMENDED_SEEDS
 MAX_VALUE = 40
 MAX_MORE_SEEDS = 20
 MORE_SEEDS = (
-    "Choose the number of seeds first: to add some until there is a verdict errs three times as "
+    "Choose the number of seeds first: adding seeds until there is a verdict errs three times as "
     "often. To run them:"
 )
 
@@ -73,7 +73,7 @@ def wanted_split() -> str:
 def on_same_images(first: Revision, second: Revision, split: str) -> SameImages:
     """Compare each model that both have, on the images of a split if these are the same.
 
-    Otherwise on the test images. Raises UserError if there is no model, or these differ, too.
+    Otherwise use the test images. Raises UserError if these differ, too, or no model is in both.
     """
     old, new = files.whole_lock(first), files.whole_lock(second)
     both = [name for name in old.models if name in new.models]
@@ -184,7 +184,7 @@ def _sample(revision: Revision, name: str, known: Iterable[Model], split: str) -
 def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
     """Return, for both sides, which images each run has right, bool (k, n), if that is known.
 
-    Otherwise the accuracies, float64 (k,).
+    Otherwise return the accuracies, float64 (k,).
     """
     sides = []
     for sample, predicted in zip(samples, (compared.first, compared.second), strict=True):
@@ -260,7 +260,7 @@ def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
     lock = files.lock(revision).only("prepare", *seeds)
     changes = files.diff(lock.parameters | lock.sources, files.current_inputs(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
-    # Code or data that differ are only there, and so are the parameters.
+    # If code or data differ, the command runs at the commit, which has the parameters, too.
     elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
     options = {} if elsewhere else options
     options |= {f"{stage}.{SEED}": ",".join(values) for stage, values in seeds.items()}
@@ -268,7 +268,7 @@ def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
     command = f"dvc exp run --queue {settings}"
     if elsewhere:
         command = f"git switch --detach {revision.commit[:7]} && {command} && git switch -"
-    # The lines are indented and continued.
+    # Each line is indented, and ends with a backslash.
     lines = textwrap.wrap(command, columns() - 5, break_long_words=False, break_on_hyphens=False)
     return [f"  {line}" for line in " \\\n".join(lines).splitlines()]
 

@@ -1,4 +1,4 @@
-"""Is one of two settings better, or one of two models? The statistics, and the verdict in words."""
+"""Decide whether one of two settings or models is better, and say so in words."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MIN_SEEDS = 3
 RECOMMENDED_SEEDS = 5
 MAX_MORE_SEEDS = 1000
 POWER = 0.8
-# No assumption behind a p-value holds for rarer events.
+# Smaller p-values mean nothing: the test's assumptions fail first.
 MAX_CASES = 1_000_000
 
 
@@ -58,56 +58,56 @@ def compare(first: np.ndarray, second: np.ndarray) -> Difference:
     return Difference(gain, (float(low), float(high)), seeds, pooled, images)
 
 
-def outcome(found: Difference, margin: float) -> Literal["equal", "better", "worse", "undecided"]:
-    """What the second is; `margin` is the smallest difference in accuracy that matters.
+def outcome(result: Difference, margin: float) -> Literal["equal", "better", "worse", "undecided"]:
+    """Judge the second setting; `margin` is the smallest difference in accuracy that matters.
 
     Equal: both tests of Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987) 657-680, at 2.5% each.
     """
-    low, high = found.ci95
+    low, high = result.ci95
     if -margin < low and high < margin:
         return "equal"
     return "better" if low > 0 else "worse" if high < 0 else "undecided"
 
 
-def more_seeds(found: Difference, margin: float) -> int:
-    """How many more seeds each side needs to show a difference of `margin` with probability POWER.
+def more_seeds(result: Difference, margin: float) -> int:
+    """Return how many seeds each side lacks to show a gain of `margin` with probability POWER.
 
-    At most MAX_MORE_SEEDS. Takes the noise in `found` as true; by the noncentral t distribution.
+    At most MAX_MORE_SEEDS. Takes the noise in `result` as true; by the noncentral t distribution.
     """
     from scipy.stats import nct, t
 
-    sizes = np.arange(MAX_MORE_SEEDS) + np.array(found.seeds)[:, np.newaxis]
-    of_means = found.seed_variance / sizes
-    total = of_means.sum(axis=0) + (found.image_variance or 0)
+    sizes = np.arange(MAX_MORE_SEEDS) + np.array(result.seeds)[:, np.newaxis]
+    of_means = result.seed_variance / sizes
+    total = of_means.sum(axis=0) + (result.image_variance or 0)
     freedom = total**2 / (of_means**2 / (sizes - 1)).sum(axis=0)
     power = nct.sf(t.ppf(1 - SIGNIFICANCE / 2, freedom), freedom, margin / np.sqrt(total))
     return int(np.searchsorted(power, POWER))
 
 
-def verdict(found: Difference, first: str, second: str, margin: float) -> str:
-    """The conclusion about two settings, called `first` and `second`."""
-    one, other = (max(0, MIN_SEEDS - count) for count in found.seeds)
+def verdict(result: Difference, first: str, second: str, margin: float) -> str:
+    """Return the conclusion about two settings, called `first` and `second`."""
+    one, other = (max(0, MIN_SEEDS - count) for count in result.seeds)
     if one or other:
-        least = f"each side needs {MIN_SEEDS} seeds, better {RECOMMENDED_SEEDS}"
-        return f"no verdict: {least}; at least {one} more of {first} and {other} more of {second}"
-    if not found.seed_variance:
-        return "cannot be told: the accuracy is the same for all seeds, so nothing measures chance"
-    here = " on these images" if found.image_variance is None else ""
-    more = more_seeds(found, margin)
+        least = f"each side needs {MIN_SEEDS} seeds, preferably {RECOMMENDED_SEEDS}"
+        return f"no verdict: {least}; at least {one} more of {first} and {other} of {second}"
+    if not result.seed_variance:
+        return "no verdict: the accuracy is the same for all seeds, so nothing measures chance"
+    here = " on these images" if result.image_variance is None else ""
+    more = more_seeds(result, margin)
     power = f"about {more} more seed{'' if more == 1 else 's'} on each side would show"
     if more in (0, MAX_MORE_SEEDS):
-        power = f"even {more:,} more seeds would not show" if more else "so many seeds mostly show"
-    low, high = map(points, found.ci95)
+        power = f"even {more:,} more seeds would not show" if more else "so many seeds usually show"
+    low, high = map(points, result.ci95)
     return {
         "equal": f"equal{here}, within {100 * margin:g} points",
         "better": f"{second} is better than {first}{here}",
         "worse": f"{first} is better than {second}{here}",
         "undecided": f"undecided{here}: between {low} and {high} points; {power} {100 * margin:g}",
-    }[outcome(found, margin)]
+    }[outcome(result, margin)]
 
 
 def pair_verdict(gain: float, ci95: tuple[float, float], p: float, first: str, second: str) -> str:
-    """The conclusion about two models; of several pairs, with corrected p and intervals."""
+    """Return the conclusion about two models; for several pairs, correct p and intervals first."""
     if gain == 0:
         return "no clear difference: the accuracies are equal"
     better, worse = (second, first) if gain > 0 else (first, second)
@@ -121,20 +121,20 @@ def pair_verdict(gain: float, ci95: tuple[float, float], p: float, first: str, s
     return f"{conclusion}: {chance} {max(1, math.ceil(p * cases))} of {cases:,} cases"
 
 
-def points(share: float) -> str:
-    """A difference in percentage points, with its sign; zero has the sign +."""
+def points(fraction: float) -> str:
+    """Format a difference in percentage points, with its sign; zero has the sign +."""
     # Two decimals would hide on which side of zero a small one is.
-    return f"{100 * share:+z.{4 if 5e-7 <= abs(share) < 5e-5 else 2}f}"
+    return f"{100 * fraction:+z.{4 if 5e-7 <= abs(fraction) < 5e-5 else 2}f}"
 
 
 def difference(gain: float, ci95: tuple[float, float]) -> str:
-    """The gain with its interval."""
+    """Format the gain with its interval."""
     low, high = map(points, ci95)
     return f"{points(gain)} points (95% interval {low} to {high})"
 
 
 def vs_best(samples: Sequence[Sequence[float]], models: Sequence[str]) -> tuple[list[str], float]:
-    """How each row's accuracies compare with those of the best mean; how much that is too high.
+    """Compare each row's accuracies with those of the best mean; return how much that is too high.
 
     Tukey's test of all pairs holds although the best is chosen first; Kramer's version (Biometrics
     12 (1956) 307-310) is for different sizes. The noise is pooled over a model's rows; that of the
@@ -165,7 +165,7 @@ def vs_best(samples: Sequence[Sequence[float]], models: Sequence[str]) -> tuple[
 
 @cache
 def _extremes(rows: int, freedom: int) -> tuple[float, float]:
-    """Of normal deviates: the critical studentized range, and the expected largest."""
+    """Return the critical studentized range, and the expected largest, of normal deviates."""
     from scipy.stats import Normal, order_statistic, studentized_range
 
     largest = order_statistic(Normal(), r=rows, n=rows).mean()

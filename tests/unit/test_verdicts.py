@@ -44,14 +44,14 @@ def test_verdicts_about_settings() -> None:
         (near._replace(ci95=(-0.004, -0.001)), "main is better than half"),
         (near._replace(ci95=(0.001, 0.002)), "equal, within 0.3 points"),
         (near, f"{undecided} about 6 more seeds on each side would show 0.3"),
-        (near._replace(seeds=(9, 9)), f"{undecided} so many seeds mostly show 0.3"),
+        (near._replace(seeds=(9, 9)), f"{undecided} so many seeds usually show 0.3"),
         (near._replace(image_variance=1), f"{undecided} even 1,000 more seeds would not show 0.3"),
         (near._replace(ci95=(0, 1), image_variance=None), "undecided on these images"),
         (
             compare(few, equal),
-            "no verdict: each side needs 3 seeds, better 5; at least 1 more of m",
+            "no verdict: each side needs 3 seeds, preferably 5; at least 1 more of m",
         ),
-        (compare(equal, more), "cannot be told"),
+        (compare(equal, more), "no verdict: the accuracy is the same"),
     ):
         assert verdicts.verdict(found, "main", "half", 0.003).startswith(said)
 
