@@ -1,4 +1,4 @@
-"""`make bench`: measure this project against a plain Keras script; prints medians as Markdown."""
+"""`make bench`: measure this project against a plain Keras script; print medians as Markdown."""
 
 import json
 import os
@@ -59,22 +59,22 @@ def run(folder: Path, command: str) -> Usage:
 def in_turn(folder: Path, commands: Mapping[str, str]) -> dict[str, list[Usage]]:
     """Run all commands one after the other, and all of that REPETITIONS times."""
     rounds = [{name: run(folder, commands[name]) for name in commands} for _ in range(REPETITIONS)]
-    return {name: [found[name] for found in rounds] for name in commands}
+    return {name: [usage[name] for usage in rounds] for name in commands}
 
 
 def fits(folder: Path) -> Iterator[list[str]]:
-    """Five epochs of each model in each way."""
+    """Yield the rows of five epochs of each model in each way."""
     printed = [
         [json.loads(output.splitlines()[-1]) for _, _, output in usages]
         for usages in in_turn(folder, FITS).values()
     ]
     for label in printed[0][0]:
-        seconds = [statistics.median(found[label] for found in way) for way in printed]
-        yield [label, *(f"{found:.2f} s ({seconds[0] / found:.1f}x)" for found in seconds)]
+        seconds = [statistics.median(usage[label] for usage in way) for way in printed]
+        yield [label, *(f"{value:.2f} s ({seconds[0] / value:.1f}x)" for value in seconds)]
 
 
 def processes(folder: Path, commands: Mapping[str, str]) -> Iterator[list[str]]:
-    """Seconds and peak memory of whole processes."""
+    """Yield the rows of seconds and peak memory of whole processes."""
     for name, usages in in_turn(folder, commands).items():
         seconds, gigabytes, _ = zip(*usages, strict=True)
         yield [name, *(f"{statistics.median(values):.1f}" for values in (seconds, gigabytes))]

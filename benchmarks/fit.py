@@ -14,9 +14,9 @@ from digits.portable import runtime
 from stages import train_hidden, train_linear
 
 WAYS = {
-    # A script as in a notebook.
+    # This is a script as in a notebook.
     "keras": "Keras's own fit",
-    # Keras's own remedies: jit_compile, and many steps per call.
+    # Keras's own optimizations: jit_compile, and many steps per call.
     "compiled": "Keras, compiled",
     "portable": "portable",
     "fastest": "fastest",

@@ -1,4 +1,4 @@
-"""Trains each model for 20 steps and prints a hash of its weights, before and after, and the loss.
+"""Train each model for 20 steps; print a hash of its weights, before and after, and the loss.
 
     python -m benchmarks.twenty_steps
 

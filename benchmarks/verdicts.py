@@ -15,7 +15,7 @@ from revisions.verdicts import compare, outcome, vs_best
 
 DRAWS = 5000
 MARGIN = 0.003
-# Correlation of an image's difficulty for two runs: with 2.2% mistakes, they share 70% of them.
+# Correlation of an image's difficulty for two runs: with 2.2% mistakes, they fraction 70% of them.
 SHARED = 0.95
 TEST, VALIDATION, LEADERBOARD = 0.0020, 0.0028, 0.0029  # standard deviations over seeds
 # Images, mistakes, noise. With fewer than 4.5% mistakes, the image noise cannot be 0.25 points.
@@ -25,12 +25,12 @@ SCENES = {
     "another, equal on these images": (10_000, 0.045, TEST),
     "another, equal on all images": (10_000, 0.045, TEST),
 }
-# Seeds of each side, and the most errors in 100.
+# The seeds of each side, and the most errors in 100.
 SIDES = {(3, 3): 6.0, (5, 5): 6.0, (10, 10): 6.0, (3, 10): 7.5}
 
 
 def runs(rng: np.random.Generator, scene: str) -> list[np.ndarray]:
-    """Ten runs of two equal settings and of one better by MARGIN: bool (10, n), which are right."""
+    """Simulate ten runs of two equal settings and a better one: bool (10, n), which are right."""
     from scipy.stats import multivariate_normal, norm
 
     images, mistakes, noise = SCENES[scene]
@@ -47,8 +47,8 @@ def runs(rng: np.random.Generator, scene: str) -> list[np.ndarray]:
 
 def judge(one: np.ndarray, other: np.ndarray, better: np.ndarray) -> list[bool]:
     low, high = compare(one, other).ci95
-    found = compare(one, better)
-    covered, said = found.ci95[0] <= MARGIN <= found.ci95[1], outcome(found, MARGIN)
+    result = compare(one, better)
+    covered, said = result.ci95[0] <= MARGIN <= result.ci95[1], outcome(result, MARGIN)
     return [not low <= 0 <= high, said == "equal", covered, said == "better"]
 
 
@@ -80,8 +80,8 @@ def leaderboard(rng: np.random.Generator, rows: int, seeds: int) -> list[str]:
     return [str(rows), str(seeds), *map(percent, np.mean(draws, axis=0), (0, least), (5.5, 100))]
 
 
-def percent(share: float, least: float, most: float) -> str:
-    return f"{100 * share:.1f}" if least <= 100 * share <= most else f"**{100 * share:.1f}**"
+def percent(rate: float, least: float, most: float) -> str:
+    return f"{100 * rate:.1f}" if least <= 100 * rate <= most else f"**{100 * rate:.1f}**"
 
 
 def show(header: str, rows: list[list[str]]) -> None:

@@ -32,7 +32,7 @@ STANDARD_INPUT = Path("-")
 NUMBERS = {str(number) for number in range(256)}
 # Pictures are read in parallel, then answered: at the same time, threads wait for each other.
 BATCH, THREADS = 100, 2
-REV_HELP = "take the models of another branch, tag, commit or experiment"
+REV_HELP = "take the models of a different branch, tag, commit or experiment"
 
 
 def main() -> None:
@@ -69,8 +69,8 @@ def recognize_pictures(arguments: list[str]) -> None:
     recognizer = None
     refused = False
     numbers = itertools.count(1)
-    found = list(_expand(options.pictures))
-    for path, images in _read_all(found, options.digits):
+    chosen = list(_expand(options.pictures))
+    for path, images in _read_all(chosen, options.digits):
         if isinstance(images, str):
             refused = True
             _print(path, {"error": images}, options.json)
@@ -132,19 +132,19 @@ def _expand(arguments: list[Path]) -> Iterator[Path]:
         # A bad name is refused where it is read.
         with suppress(OSError):
             inside = sorted(path for path in argument.rglob("*") if path.is_file())
-        found = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
-        yield from found or [argument]
-        if found and len(inside) > len(found):
-            skipped = collection.counted(len(inside) - len(found), "file")
+        chosen = [path for path in inside if path.suffix.lower() in pictures.SUFFIXES]
+        yield from chosen or [argument]
+        if chosen and len(inside) > len(chosen):
+            skipped = collection.counted(len(inside) - len(chosen), "file")
             place = sanitize(str(argument))
             print(f"{place}: skipped {skipped} without a picture extension", file=sys.stderr)
 
 
-def _read_all(found: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarray | str]]:
+def _read_all(chosen: Sequence[Path], row: bool) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Yield each picture and the result of `_read`. A batch is also the longest wait for Ctrl-C."""
     with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(found), BATCH):
-            batch = found[start : start + BATCH]
+        for start in range(0, len(chosen), BATCH):
+            batch = chosen[start : start + BATCH]
             yield from zip(batch, list(pool.map(partial(_read, row), batch)), strict=True)
 
 
@@ -178,12 +178,12 @@ def _response(
 ) -> dict[str, Any]:
     """Return the models' predictions as in JSON, given probabilities float64 (digits, labels)."""
     response: dict[str, Any] = {}
-    for name, found in probabilities.items():
+    for name, values in probabilities.items():
         separator = "" if max(map(len, labels)) == 1 else " "
-        text = separator.join(labels[label] for label in found.argmax(axis=1))
+        text = separator.join(labels[label] for label in values.argmax(axis=1))
         response[name] = {
-            "digit": int(text) if text in NUMBERS and len(found) == 1 else text,
-            "probability": round(float(found.max(axis=1).min()), 6),
+            "digit": int(text) if text in NUMBERS and len(values) == 1 else text,
+            "probability": round(float(values.max(axis=1).min()), 6),
         }
     return response | {"unsure": recognize.unsure(probabilities, images)}
 

@@ -1,4 +1,4 @@
-"""Images kept with their labels, FOLDER/LABEL/HASH.png: their score, data sets made with them."""
+"""Keep images with their labels, as FOLDER/LABEL/HASH.png; score them, add them to data sets."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def png_bytes(image: np.ndarray) -> bytes:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return such as "1 image" or "2 images"."""
+    """Return a number with its noun, such as "1 image" or "2 images"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -62,26 +62,26 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     Dark digits on light are inverted. Raise UserError if there are no images, or if a file under a
     label is of a different kind.
     """
-    found = [
+    kept = [
         (path, number)
         for number, label in enumerate(labels)
         for path in sorted(_folder(folder, label).glob("*.png"))
     ]
-    if not found:
+    if not kept:
         raise UserError(
             f"{folder}: no images kept here; "
             f"keep some: python -m handwriting PICTURE --label {labels[-1]} --keep {folder}"
         )
-    others = sum(path.is_file() for path in folder.rglob("*")) - len(found)
+    others = sum(path.is_file() for path in folder.rglob("*")) - len(kept)
     if others:
         print(f"{folder}: files that --keep did not write: {others}", file=sys.stderr)
-    images = np.stack([_image(path) for path, _ in found])
+    images = np.stack([_image(path) for path, _ in kept])
     # The corners of MNIST's images are black.
     light = images[:, :: SIDE - 1, :: SIDE - 1].mean(axis=(1, 2)) > 127
     images[light] = 255 - images[light]
     if light.any():
         print(f"{folder}: inverted {counted(light.sum(), 'image')}: dark on light", file=sys.stderr)
-    return images, np.array([label for _, label in found], np.uint8)
+    return images, np.array([label for _, label in kept], np.uint8)
 
 
 def report(
@@ -92,8 +92,8 @@ def report(
     Take each model's probabilities float64 (n, labels), labels uint8 (n,) and their names.
     """
     lines = []
-    for name, found in probabilities.items():
-        predicted = found.argmax(axis=1)
+    for name, values in probabilities.items():
+        predicted = values.argmax(axis=1)
         n, correct = len(labels), int(np.sum(predicted == labels))
         low, high = metrics.proportion_ci95(np.array(correct), np.array(n))
         lines.append(

@@ -111,7 +111,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
     POST /recognize answers with the image that the models see in a picture, and their predictions.
     POST /keep?label=7 stores it, and answers with its path and its label before; DELETE removes it.
     """
-    # Compiles the models.
+    # The first call compiles the models.
     models = list(recognizer(np.zeros((1, preprocess.SIDE, preprocess.SIDE), np.uint8)))
 
     # Pictures are decoded one after another, which bounds memory; no request is answered meanwhile.
@@ -120,11 +120,11 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         probabilities = recognizer(images)
         predictions = {
             name: {
-                "label": labels[int(shares.argmax())],
+                "label": labels[int(values.argmax())],
                 "unsure": recognize.unsure(probabilities, images),
-                "probabilities": shares.round(6).tolist(),
+                "probabilities": values.round(6).tolist(),
             }
-            for name, [shares] in probabilities.items()
+            for name, [values] in probabilities.items()
         }
         png = base64.b64encode(collection.png_bytes(images[0])).decode()
         return JSONResponse({"image": f"data:image/png;base64,{png}", "models": predictions})

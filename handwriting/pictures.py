@@ -62,7 +62,7 @@ def _decode(content: bytes, side: int) -> Image.Image:
     if content.startswith(b"\xff\xd8") and content.count(START_OF_SCAN) > MAX_SCANS:
         raise UserError(f"a JPEG of more than {MAX_SCANS} scans; save it again")
     try:
-        # Reads the header.
+        # Pillow reads the header only.
         image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
         raise UserError(TOO_LARGE) from None

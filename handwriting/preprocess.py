@@ -1,4 +1,4 @@
-"""From a picture of a digit to 28x28 pixels, as MNIST was made."""
+"""Convert a picture of a digit to 28x28 pixels, the way MNIST was made."""
 
 import numpy as np
 from PIL import Image
@@ -26,12 +26,12 @@ MAX_OVERLAP = 0.2
 MIN_TALL = 0.55
 # Lines under a digit are that much longer than wide.
 BAR = 5
-# As a fraction of the height of the largest digit: lower ones are dirt.
+# Pieces lower than this fraction of the height of the largest digit are dirt.
 MAX_DIRT = 0.35
 # Touching digits: the most ink where they are cut, in strokes, and the least height of each.
 MAX_CUT = 1.2
 MIN_HALF = 0.8
-# As a fraction of the digit's longer side: thinner strokes are thickened.
+# Strokes thinner than this fraction of the digit's longer side are thickened.
 MIN_STROKE = 0.09
 # The most ink, as a fraction of the rectangle around the digit; its greatest width by height,
 # 2 in MNIST; the longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
@@ -49,26 +49,26 @@ def digits(content: bytes, row: bool = False) -> np.ndarray:
     With `row`, the digits from left to right: uint8 (n, 28, 28), n > 0. Raise UserError, which
     does not name the picture, if it is none, or has no digit, or more than one without `row`.
     """
-    found = _cut_out(ink.find(brightness(content, SEARCH_SIDE)))
+    cut = _cut_out(ink.find(brightness(content, SEARCH_SIDE)))
     if row:
-        found = [half for digit in found for half in _halves(digit)]
-    elif len(found) > 1:
+        cut = [half for digit in cut for half in _halves(digit)]
+    elif len(cut) > 1:
         raise UserError(SEVERAL)
-    return np.stack([_normalize(digit) for digit in found])
+    return np.stack([_normalize(digit) for digit in cut])
 
 
 def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     """Return the ink of each digit, from 0 for paper to 1, from left to right."""
     # At its edges, a line has half the contrast that it has inside.
-    share = contrast / ink.strength(contrast)
-    pieces, boxes = ink.pieces(share > 0.5)
+    relative = contrast / ink.strength(contrast)
+    pieces, boxes = ink.pieces(relative > 0.5)
     if len(boxes) > MAX_LARGE:
         raise UserError(NO_DIGIT)
     parts: list[np.ndarray] = []
     part_of = [0]
     for box in boxes:
         gaps = [_gap(part, box) for part in parts]
-        # A new part, unless another one is closer.
+        # The box begins a new part, unless an old one is close enough.
         n = int(np.argmin([*gaps, MAX_GAP * np.ptp(boxes[0], axis=1).max()]))
         both = np.hstack([*parts[n : n + 1], box])
         parts[n : n + 1] = [np.stack([both.min(axis=1), both.max(axis=1)], axis=1)]
@@ -78,13 +78,13 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     heights, widths = np.ptp(parts, axis=2).T
     blots = areas > MAX_INK * heights * np.maximum(widths, heights / 2)
     areas[blots | (widths >= BAR * heights)] = 0
-    found = np.flatnonzero((areas > 0) & (heights >= MAX_DIRT * heights[areas.argmax()]))
-    if not found.size:
+    kept = np.flatnonzero((areas > 0) & (heights >= MAX_DIRT * heights[areas.argmax()]))
+    if not kept.size:
         raise UserError(NO_DIGIT)
-    sharp = np.clip(2.5 * (share - 0.5) + 0.5, 0, 1)
+    sharp = np.clip(2.5 * (relative - 0.5) + 0.5, 0, 1)
     return [
         ink.crop(sharp * ndimage.maximum_filter(numbers == n + 1, 5))
-        for n in sorted(found, key=lambda n: parts[n][1, 0])
+        for n in sorted(kept, key=lambda n: parts[n][1, 0])
     ]
 
 
@@ -132,7 +132,7 @@ def _normalize(digit: np.ndarray) -> np.ndarray:
 
 
 def _scale(ink: np.ndarray, longer_side: int) -> np.ndarray:
-    """Return the same digit in another size; each pixel is the mean of those that it covers."""
+    """Return the same digit in a different size; each pixel is the mean of those that it covers."""
     height, width = (max(1, round(side * longer_side / max(ink.shape))) for side in ink.shape)
     return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
 

@@ -163,8 +163,8 @@ def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:
     """
     folder = f"refs/exps/{base[:2]}/{base[2:]}/"
     commits = files.git("for-each-ref", "--format=%(objectname)", folder).split()
-    found = (_experiment(base, commit, name) for commit in commits)
-    return [({**parameters}, validation) for parameters, validation in filter(None, found)]
+    listed = (_experiment(base, commit, name) for commit in commits)
+    return [({**parameters}, validation) for parameters, validation in filter(None, listed)]
 
 
 @functools.cache

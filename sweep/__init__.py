@@ -1,1 +1,1 @@
-"""Runs experiments, a grid or a search, on a Dask cluster: `python -m sweep --help`."""
+"""Run experiments, a grid or a search, on a Dask cluster: `python -m sweep --help`."""

@@ -41,17 +41,17 @@ def main() -> None:
     add(
         "--model", default="", metavar="NAME", help="whose validation accuracy counts in the search"
     )
-    add("--seed", type=int, default=1, metavar="N", help="of the search; default: 1")
+    add("--seed", type=int, default=1, metavar="N", help="seed of the search; default: 1")
     engine = parser.add_mutually_exclusive_group().add_argument
     engine("--workers", type=int, default=1, metavar="N", help="on this machine; default: 1")
-    engine("--scheduler", metavar="URL", help="another cluster, for example tls://head:8786")
-    add("--git-remote", default="origin", metavar="NAME", help="default: origin")
+    engine("--scheduler", metavar="URL", help="a different cluster, such as tls://head:8786")
+    add("--git-remote", default="origin", metavar="NAME", help="workers clone it; default: origin")
     arguments = parser.parse_args()
     for name in ("workers", "trials"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             raise UserError(f"--{name} is {value}; must be 1 or more")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Ignored under nohup, for example.
+        # A signal may be ignored, as under nohup.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     search = Search(arguments.S, arguments.model, arguments.seed) if arguments.trials else None
@@ -98,12 +98,12 @@ def connect(scheduler: str | None, workers: int) -> Client:
     if scheduler:
         try:
             return Client(scheduler)
-        # A TypeError if the address is tls:// and Dask's configuration has no certificate.
+        # Dask raises TypeError if the address is tls:// and its configuration has no certificate.
         except (OSError, TypeError, ValueError) as error:
             raise UserError(f"--scheduler {scheduler}: {first_line(error)}") from None
     os.environ["TF_NUM_INTRAOP_THREADS"] = str((os.cpu_count() or 1) // workers)
     return Client(
-        # Threads, since experiments are processes of their own.
+        # Threads are enough, since each experiment is a process of its own.
         processes=False,
         n_workers=1,
         threads_per_worker=workers,

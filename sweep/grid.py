@@ -39,7 +39,7 @@ def refusal(options: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Hydra, OmegaConf, DVC and range() raise different errors. In DVC's, the cause says why.
+        # Hydra, OmegaConf, DVC and range() raise different errors. The cause explains DVC's.
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"-S {' '.join(options)}: {reason}") from None
 

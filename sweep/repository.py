@@ -19,7 +19,7 @@ def pushed(remote: str) -> tuple[str, str, str]:
     if not run("git", "branch", "--remotes", "--contains", commit, "--list", f"{remote}/*"):
         raise UserError(f"commit {commit[:7]} is not on {remote}: git push {remote}")
     url = run("git", "remote", "get-url", remote)
-    # In a worker's clone, a relative path would mean another folder.
+    # In a worker's clone, a relative path would mean a different folder.
     url = str(Path(url).resolve()) if Path(url).is_dir() else url
     return url, commit, run("git", "rev-parse", "--show-prefix")
 
@@ -27,7 +27,7 @@ def pushed(remote: str) -> tuple[str, str, str]:
 def fetch(remote: str, commit: str) -> set[str]:
     """Fetch the experiments on `commit` that are new here; return the names of all on the remote.
 
-    Only what is in Git: data and models stay in the DVC remote.
+    They hold only what is in Git: data and models stay in the DVC remote.
     """
     # DVC keeps experiments there.
     folder = f"refs/exps/{commit[:2]}/{commit[2:]}/"

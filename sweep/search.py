@@ -1,4 +1,4 @@
-"""Search: Optuna proposes the next experiment from those that are there, the only study."""
+"""Search with Optuna, which proposes the next experiment from all that there are."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from digits.plumbing.errors import UserError
 from revisions.files import format_value
 from sweep import grid
 
-# How often to look for values that are new.
+# How often to draw values until they are new.
 MAX_DRAWS = 1000
 # The parameters of an experiment, as in dvc.lock, and the validation accuracy.
 Experiment = tuple[dict[str, str], float]
@@ -54,19 +54,19 @@ class Search:
         return [*self.fixed, *(f"{key}={text}" for key, text in texts.items())]
 
     def trials(self, experiments: Sequence[Experiment]) -> dict[str, FrozenTrial]:
-        """Return those of the experiments that this search could propose, by its names."""
-        found = {}
+        """Return the experiments that this search could propose, by the names that it gives."""
+        trials = {}
         for parameters, accuracy in experiments:
             fixed = {key: text for key, text in parameters.items() if key not in self.space}
-            # Some have values that are not in the space.
+            # Some experiments have values that are not in the space.
             with suppress(KeyError, ValueError):
                 # Choices are texts.
                 kinds: Any = {key: type(getattr(one, "low", "")) for key, one in self.space.items()}
                 values = {key: kind(parameters[key]) for key, kind in kinds.items()}
                 trial = create_trial(params=values, distributions=self.space, value=accuracy)
                 if fixed.items() <= self.parameters.items():
-                    found[grid.name(self.overrides(values))] = trial
-        return found
+                    trials[grid.name(self.overrides(values))] = trial
+        return trials
 
     def proposals(
         self, total: int, read: Callable[[], Sequence[Experiment]], failed: Container[str]
@@ -95,7 +95,7 @@ class Search:
                 overrides = self.overrides(values)
                 if (name := grid.name(overrides)) not in trials:
                     break
-                # TPE may insist on the best.
+                # TPE may propose the best values again and again.
                 study.sampler = optuna.samplers.RandomSampler(seed=draw)
             else:
                 return

@@ -1,4 +1,4 @@
-"""The task that a worker runs. Sent there by value, so it imports nothing from this project."""
+"""Run an experiment on a worker. The code is sent by value, so it imports nothing from here."""
 
 import os
 import signal

@@ -14,7 +14,7 @@ from digits.plumbing.stage import run_main
 from digits.portable import runtime
 from revisions.files import git
 
-# The label names of each data set that can be downloaded. The clothes are those of Xiao,
+# The label names of each data set that can be downloaded. The clothes are from Xiao,
 # Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning
 # algorithms", table 2.
 NAMES = {

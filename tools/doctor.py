@@ -66,7 +66,7 @@ def _packages() -> str:
 
 
 def _shell() -> str:
-    """Whether `dvc`, typed in the user's shell, finds this Python."""
+    """Check that `dvc`, typed in the user's shell, finds this Python."""
     if ACTIVATE.exists() and str(ACTIVATE.resolve().parents[1]) not in ACTIVATE.read_text():
         return Note(f"the folder was moved, so {ACTIVATE} fails: make clean && make")
     python = shutil.which("python", path=os.environ.get("USER_PATH"))
