@@ -11,7 +11,7 @@ USER_PATH := $(PATH)
 unexport PIP_PREFIX PIP_TARGET PYTHONHOME PYTHONPATH
 export PIP_USER := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# As pip does, uv trusts the certificates of the system, such as those of a company's proxy.
+# Like pip, uv trusts the system's certificates, such as that of a company's proxy.
 export UV_SYSTEM_CERTS ?= 1
 # Without --python, uv would install into whatever environment is active. What has to be built is
 # built with the locked setuptools.
@@ -22,11 +22,11 @@ INSTALL := export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PIP_INDEX))}" && \
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode \
 	-c requirements.lock --build-constraints requirements.lock -r pyproject.toml
 
-# In .venv, so that the stages find python when somebody types .venv/bin/dvc without activation.
+# This is kept in .venv, so that stages find python after .venv/bin/dvc without activation.
 ADD_TO_PATH := import os, sys; os.environ["PATH"] = f"{sys.prefix}/bin{os.pathsep}" + \
 	os.environ.get("PATH", os.defpath)
 
-# These reach the tools through the environment, as they were typed, and never a command line: a
+# These reach the tools through the environment, as they were typed, never on a command line: a
 # branch may be called `x";id;"` or `$(shell id)`.
 $(foreach name,EXTRAS FORMAT NAME REV REV2 SPLIT,$(if $(value $(name)),\
 	$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
@@ -39,7 +39,7 @@ run: setup ## run the pipeline (the default) and show the result
 	@python -m dvc repro
 	@python -m revisions.result
 
-setup: $(VENV)/.setup ## create .venv; with EXTRAS="s3 ssh", for such remotes
+setup: $(VENV)/.setup ## create .venv; EXTRAS="s3 ssh" adds packages for such remotes
 	@if [ -n "$$EXTRAS" ]; then set -f; $(INSTALL) $$(printf ' --extra %s' $$EXTRAS); fi
 
 setup-dev: $(VENV)/.setup-dev ## add the packages for tests and checks
@@ -83,7 +83,7 @@ compare: setup ## is one revision better? REV=main [REV2=half] [SPLIT=test]
 leaderboard: setup ## the models of all experiments, best first [FORMAT=md or csv]
 	@python -m revisions.leaderboard
 
-runs: setup ## the same in an HTML file: runs/index.html, with charts
+runs: setup ## the leaderboard in an HTML file with charts: runs/index.html
 	@python -m revisions.runs_page
 
 try: $(VENV)/.setup-handwriting ## classify a drawn digit on a page [REV=main]
