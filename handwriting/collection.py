@@ -59,7 +59,7 @@ def keep(image: np.ndarray, label: str | None, folder: Path) -> tuple[Path | Non
 def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the kept images, uint8 (n, 28, 28), and labels, uint8 (n,), by label and name; n > 0.
 
-    Dark digits on light are inverted. Raise UserError if there are no images, or if a file under a
+    Dark digits on light are inverted. Raises UserError if there are no images, or if a file under a
     label is of a different kind.
     """
     kept = [
@@ -112,7 +112,7 @@ def report(
 def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     """Return a data set with the kept images added to its training images, and their number.
 
-    Raise UserError as `data.read_raw` and `read` do, or if its images have a different size.
+    Raises UserError as `data.read_raw` and `read` do, or if its images have a different size.
     """
     raw = data.read_raw(dataset)
     side = raw.x_train.shape[1]

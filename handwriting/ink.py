@@ -36,7 +36,7 @@ def find(brightness: np.ndarray) -> np.ndarray:
     """Return the contrast of ink with its paper: float32 (height, width), 0 where there is no ink.
 
     Take brightness, float32 (height, width) in 0..255. The result may be cropped to the ink, and
-    turned by some degrees so that ruled lines are level. Raise UserError if there is no ink.
+    turned by some degrees so that ruled lines are level. Raises UserError if there is no ink.
     """
     # Frames come first, since a large one is as long as a ruled line.
     ink = _without_frames(_contrast(brightness))
@@ -119,7 +119,7 @@ def strength(contrast: np.ndarray) -> float:
 
 
 def crop(ink: np.ndarray) -> np.ndarray:
-    """Return the smallest rectangle that holds all ink. Raise UserError if there is none."""
+    """Return the smallest rectangle that holds all ink. Raises UserError if there is none."""
     if not ink.any():
         raise UserError(NO_DIGIT)
     rows, columns = np.nonzero(ink)

@@ -33,7 +33,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 def brightness(content: bytes, side: int) -> np.ndarray:
     """Return the color channel with the greatest contrast: float32 (height, width) in 0..255.
 
-    The picture is upright, and its longer side has at most `side` pixels. Raise UserError if
+    The picture is upright, and its longer side has at most `side` pixels. Raises UserError if
     `content` is not a picture, holds several, or is too large.
     """
     image = _decode(content, side)

@@ -46,7 +46,7 @@ SEVERAL = "more than one digit; crop to one, or read a row of them with --digits
 def digits(content: bytes, row: bool = False) -> np.ndarray:
     """Return the digit in a picture as the models see it: uint8 (1, 28, 28), light on dark.
 
-    With `row`, the digits from left to right: uint8 (n, 28, 28), n > 0. Raise UserError, which
+    With `row`, the digits from left to right: uint8 (n, 28, 28), n > 0. Raises UserError, which
     does not name the picture, if it is none, or has no digit, or more than one without `row`.
     """
     cut = _cut_out(ink.find(brightness(content, SEARCH_SIDE)))

@@ -34,7 +34,7 @@ class Trained(NamedTuple):
 def read(rev: str = files.WORKSPACE) -> Trained:
     """Read the models of a branch, tag, commit, experiment or the workspace.
 
-    Raise UserError if there is no such revision, or if its models are not those in dvc.lock.
+    Raises UserError if there is no such revision, or if its models are not those in dvc.lock.
     """
     revision = files.find(rev)
     return Trained(files.read_models(revision), files.describe(revision).labels)
@@ -52,7 +52,7 @@ def with_revision(here: Trained, rev: str) -> Trained:
 def start(trained: Trained) -> Recognizer:
     """Start TensorFlow; return a function that computes the probabilities of each model.
 
-    Raise UserError if a model is not for images of 28x28 pixels.
+    Raises UserError if a model is not for images of 28x28 pixels.
     """
     if sys.stderr.isatty():
         print("Loading TensorFlow...", file=sys.stderr, flush=True)
