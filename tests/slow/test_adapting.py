@@ -64,7 +64,7 @@ def test_the_block_applies_and_the_pipeline_runs(small: Workspace, section: str)
     assert small.repro() == ran
     assert text in (small.path / path).read_text("latin-1")
     done = small.run_module("revisions.compare", env={"REV": "HEAD"}, status=None)
-    assert "test images" in done.stdout + done.stderr
+    assert " images" in done.stdout + done.stderr
 
 
 def test_the_blocks_apply_one_after_the_other(small: Workspace) -> None:
