@@ -100,7 +100,7 @@ def data_warnings(data: RawData) -> Iterator[str]:
     largest = int(data.x_train.max())
     if largest < 128:
         yield f"the largest value in x_train is {largest}; pixels go from 0 to 255"
-    if data.x_train[:, (0, -1)].mean() > 127:
+    if data.x_train.ndim == 3 and data.x_train[:, (0, -1)].mean() > 127:
         yield "the edges of most images are bright; pixels go from 0 (paper) to 255 (ink)"
     counts = np.bincount(data.y_train, minlength=len(data.names))
     if missing := [data.names[label] for label in np.flatnonzero(counts == 0)[:5]]:

@@ -174,7 +174,7 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
 def per_label(labels: np.ndarray, predicted: np.ndarray, count: int) -> dict[str, np.ndarray]:
     """Compute precision, recall and F1, their harmonic mean, of `count` labels; float64 (count,).
 
-    `labels` and `predicted` are integers (n,). A share of nothing is 0.
+    `labels` and `predicted` are integers (n,). A fraction of nothing is 0.
     """
     correct, predicted, actual = (
         np.bincount(values, minlength=count)
@@ -200,8 +200,8 @@ def count_pairs(baseline: np.ndarray, model: np.ndarray) -> PairedCounts:
 def compare(baseline: str, predicted: dict[str, Predictions]) -> list[dict[str, str | float | int]]:
     """Compare each model with the baseline, an entry each.
 
-    Intervals and p-values are corrected for the number of entries (Bonferroni): together they err
-    in 5% at most.
+    Intervals and p-values are corrected for the number of entries (Bonferroni): the chance of even
+    one false positive is at most 5%.
     """
     entries: list[dict[str, str | float | int]] = []
     for model in (name for name in predicted if name != baseline):

@@ -115,10 +115,10 @@ def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     Raises UserError as `data.read_raw` and `read` do, or if its images have a different size.
     """
     raw = data.read_raw(dataset)
-    side = raw.x_train.shape[1]
-    if side != SIDE:
+    shape = raw.x_train.shape[1:]
+    if shape != (SIDE, SIDE):
         raise UserError(
-            f"{paths.raw(dataset)}: its images have {side}x{side} pixels, the kept ones 28x28"
+            f"{paths.raw(dataset)}: its images have the shape {shape}, the kept ones {(SIDE, SIDE)}"
         )
     images, labels = read(folder, raw.names)
     x_train = np.concatenate([raw.x_train, images])

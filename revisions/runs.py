@@ -12,7 +12,7 @@ from tqdm import tqdm
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from revisions import files
-from revisions.files import LOCK, Lock, Revision
+from revisions.files import LOCK, Lock, Revision, Stage
 
 SEED = "seed"
 # metrics/NAME.json is like {"test": {"accuracy": 0.9784}}.
@@ -111,16 +111,24 @@ def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:
 
 
 def unrun_parameters(lock: Lock) -> str:
-    """Describe a parameter that the last commits do not have for the same model, or ""."""
+    """Describe a parameter that the last commits do not have for the same outputs, or ""."""
     recent = files.git("log", "-2", "--format=%H", "--", str(LOCK)).split()
     for content in files.blobs((commit, LOCK) for commit in recent):
         with suppress(UserError):
             old = files.parse_lock(content, "HEAD")
-            trained = dict(_training(old, name) for name in old.models)
-            for md5, parameters in (_training(lock, name) for name in lock.models):
-                for key, pair in files.diff(trained.get(md5, parameters), parameters).items():
-                    return f"{LOCK} has {key} {pair[1]} for a model that was trained with {pair[0]}"
+            made = dict(map(_own, old.stages.items()))
+            for outputs, parameters in map(_own, lock.stages.items()):
+                for key, pair in files.diff(made.get(outputs, parameters), parameters).items():
+                    return f"{LOCK} has {key} {pair[1]} for files that were made with {pair[0]}"
     return ""
+
+
+def _own(item: tuple[str, Stage]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the name and the MD5s of a stage's outputs, and the parameters of its own group."""
+    name, stage = item
+    group = (item for item in stage.parameters.items() if item[0].startswith(f"{name}."))
+    own = {key: files.format_value(value) for key, value in group}
+    return (name, *(out.md5 for out in stage.outs)), own
 
 
 def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:

@@ -42,7 +42,7 @@ def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -
         if count := inference.saturated(model, values):
             print(
                 f"warning: {source}: several outputs are exactly 1 for {count} of {len(images)} "
-                "images, so the saved model predicts other labels than metrics/ has; lower "
+                "images, so the saved model predicts different labels than those in metrics/; lower "
                 "learning_rate",
                 file=sys.stderr,
             )

@@ -8,7 +8,7 @@ NEEDED = ("dvc", "keras", "matplotlib", "numpy", "pydantic", "scipy", "tensorflo
 
 
 def require_packages() -> None:
-    """Exit with one line where a package is missing, or hidden by another Python's."""
+    """Exit with one line where a package is missing, or hidden by that of a different Python."""
     specs = {name: find_spec(name) for name in NEEDED}
     # A command runs with the first `python` on the path, which need not be that of .venv.
     missing = [name for name, spec in specs.items() if spec is None]

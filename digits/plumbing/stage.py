@@ -1,4 +1,4 @@
-"""Start and end a command; hold what a stage used against dvc.yaml."""
+"""Start and end a command; check what a stage used against dvc.yaml."""
 
 import ast
 import functools

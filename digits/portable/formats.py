@@ -33,7 +33,7 @@ def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 def parse_arrays(content: bytes, source: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the arrays among `names` that the content of an .npz file has; never unpickle.
 
-    Raises UserError, which names `source`, if the file is damaged or no .npz file.
+    Raises UserError, which names `source`, if the file is damaged or not an .npz file.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

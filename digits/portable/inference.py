@@ -40,9 +40,9 @@ def logits(
 
 
 def saturated(model: keras.Model, logits: np.ndarray) -> int:
-    """Count the logits, float32 (n, labels), whose largest one is not the model's largest output.
+    """Count the images whose largest logit, of float32 (n, labels), is not the largest output.
 
-    Of large logits, several sigmoids are exactly 1.
+    Several sigmoids of large logits are exactly 1.
     """
     activate = getattr(model.layers[-1], "activation", keras.activations.linear)
     outputs = np.asarray(activate(tf.constant(logits)))

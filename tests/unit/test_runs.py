@@ -181,7 +181,7 @@ def test_parameters_that_were_recorded_without_a_run() -> None:
     commit(run(model="the same"))
     assert [dict(model.settings.hyperparameters)["units"] for model in fitting()] == ["77"]
     lock = files.lock(files.find("main"))
-    said = "dvc.lock has train_hidden.units 100 for a model that was trained with 77"
+    said = "dvc.lock has train_hidden.units 100 for files that were made with 77"
     assert runs.unrun_parameters(lock) == said
 
 
