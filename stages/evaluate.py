@@ -42,8 +42,8 @@ def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -
         if count := inference.saturated(model, values):
             print(
                 f"warning: {source}: several outputs are exactly 1 for {count} of {len(images)} "
-                "images, so the saved model predicts different labels than those in metrics/; lower "
-                "learning_rate",
+                "images, so the saved model predicts different labels than those in metrics/; "
+                "lower learning_rate",
                 file=sys.stderr,
             )
         return values

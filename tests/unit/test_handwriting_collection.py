@@ -50,7 +50,7 @@ def test_images_of_another_kind_are_refused() -> None:
             collection.read(OWN, LABELS)
     x, y = np.zeros((4, 8, 8), np.uint8), np.arange(4, dtype=np.uint8)
     files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
-    with pytest.raises(UserError, match=r"eight\.npz: its images have 8x8 pixels"):
+    with pytest.raises(UserError, match=r"eight\.npz: its images have the shape \(8, 8\)"):
         collection.added(OWN, "eight")
 
 
