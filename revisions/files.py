@@ -115,10 +115,10 @@ class Lock(BaseModel):
     @property
     def models(self) -> dict[str, str]:
         """The paths of the trained models by name, in the order of evaluate.models."""
-        outputs = [Path(out.path) for stage in self.counting.values() for out in stage.outs]
-        trained = {path.stem: str(path) for path in outputs if path.parent == paths.MODELS}
+        outputs = [out.path for stage in self.counting.values() for out in stage.outs]
+        trained = {Path(path).stem: path for path in outputs if Path(path).parent == paths.MODELS}
         evaluate = self.stages.get("evaluate", Stage()).parameters.get("evaluate.models")
-        listed = evaluate if isinstance(evaluate, list) else trained
+        listed = map(str, evaluate) if isinstance(evaluate, list) else trained
         return {name: trained[name] for name in listed if name in trained}
 
     @property

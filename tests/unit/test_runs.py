@@ -213,8 +213,14 @@ def test_the_trained_models_in_the_order_of_the_list() -> None:
     stages["evaluate"] = {"deps": deps, "params": {"params.yaml": {"evaluate": {}}}}
     assert files.Lock.model_validate({"stages": stages}).models.keys() == {"hidden", "linear"}
     stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
+    stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] += [["hidden"], {"a": 1}]
     listed = files.Lock.model_validate({"stages": stages}).models
     assert [*listed.items()] == [(name, f"models/{name}.keras") for name in ("linear", "hidden")]
+
+
+def test_a_path_need_not_be_in_its_shortest_form() -> None:
+    commit(json.dumps({"stages": run()}).replace("models/hidden", "./models/hidden"), METRICS)
+    runs.models()
 
 
 def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
