@@ -35,7 +35,7 @@ GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=fal
 T = TypeVar("T")
 # Limits of a dvc.lock that others wrote: nested deeper, it crashes PyYAML, and in a few bytes,
 # aliases can stand for any number of values.
-MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 100
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 20_000, 100
 OPENED = re.compile(rb"[\[{]|[-?][ \t]+(?=[-?][ \t])")
 
 
