@@ -307,7 +307,7 @@ def list_files(revision: Revision, output: str) -> list[Path]:
     """List the files in a stage's output, a file or folder. Raises MissingOutputError."""
     try:
         return [Path(name) for name in sorted(_tree(revision).find(output))]
-    except DataIndexDirError as error:
+    except Exception as error:
         raise _missing(revision, Path(output), error) from None
 
 

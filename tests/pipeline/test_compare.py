@@ -296,6 +296,11 @@ def test_the_result(small: Workspace) -> None:
     small.dvc("exp", "remove", "wide")
     replace(small.path / paths.figure("examples"), b"")
     assert result()[-2:] == [f"{paths.figure('examples')} {STALE}", "figures: metrics/figures/"]
+    parameters = small.path / paths.PARAMS
+    text = parameters.read_text()
+    parameters.write_text(text.replace("prepare:", "prepared:"))
+    assert any(line.startswith("workspace: no metrics/figures (") for line in result())
+    parameters.write_text(text)
     (small.path / paths.DETAILS).write_text("[]")
     assert result(status=1) == [f"error: {paths.DETAILS} {STALE}"]
     # As after `dvc repro train_linear` alone.
