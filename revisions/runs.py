@@ -103,10 +103,10 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
 
 
 def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:
-    """Return the MD5 of a model, and the parameters of its own stage."""
-    stage = f"train_{name}"
-    parameters = lock.only(stage).parameters.items()
-    own = {key: value for key, value in parameters if key.startswith(f"{stage}.")}
+    """Return the MD5 of a model, and the parameters of its own stage and of its data."""
+    groups = ("prepare.", f"train_{name}.")
+    parameters = lock.only("prepare", f"train_{name}").parameters.items()
+    own = {key: value for key, value in parameters if key.startswith(groups)}
     return lock.outputs[lock.models[name]], own
 
 

@@ -185,6 +185,17 @@ def test_parameters_that_were_recorded_without_a_run() -> None:
     assert runs.unrun_parameters(lock) == said
 
 
+def test_parameters_of_the_data_that_were_recorded_without_a_run() -> None:
+    stages = run()
+    stages["prepare"]["params"]["params.yaml"]["prepare"] |= {"validation_size": 5}
+    commit(stages)
+    stages["prepare"]["params"]["params.yaml"]["prepare"] |= {"validation_size": 7}
+    commit(stages)
+    assert [dict(model.settings.data)["validation_size"] for model in fitting()] == ["5"]
+    said = "dvc.lock has prepare.validation_size 7 for a model that was trained with 5"
+    assert runs.unrun_parameters(files.lock(files.find("main"))) == said
+
+
 def test_a_name_that_no_revision_has() -> None:
     commit(run())
     git("update-ref", "refs/remotes/origin/half", "main")
