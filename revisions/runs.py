@@ -143,6 +143,8 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     made_by = lock.only("prepare", f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
     try:
+        if f"train_{name}" not in made_by.stages:
+            raise KeyError(f"train_{name}")
         texts["prepare.md5"] = sources[str(paths.raw(texts["prepare.dataset"]))][:8]
         data = {key: text for key, text in sorted(texts.items()) if key.startswith("prepare.")}
         others = {key: text for key, text in sorted(texts.items()) if key not in data}

@@ -144,6 +144,7 @@ REPRO = "; run dvc repro, then commit"
         ),
         ({**run(), "evaluate": run(seed=2)["evaluate"]}, METRICS, "evaluate used a different mod"),
         ({**run(), "prepare": run("12")["prepare"]}, METRICS, "train_hidden used a different dat"),
+        ({k.replace("train", "fit"): v for k, v in run(units=7).items()}, METRICS, "comes from a"),
     ],
 )
 def test_a_run_that_does_not_fit_is_left_out_by_name(
