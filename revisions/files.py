@@ -172,6 +172,8 @@ def references() -> list[Revision]:
     listed = git(*show, "refs/heads", "refs/remotes", "refs/tags") + git(*show, "refs/exps/*/*/*")
     pattern = r"(?m)^(?:commit|tag) (\w+) refs/(?:heads|remotes|tags|exps/\w+/\w+)/(.+)$"
     named = re.findall(pattern, listed)
+    # The commits of a branch with the name of the workspace have names of their own.
+    named = [(commit, name) for commit, name in named if name != WORKSPACE]
     revisions = [Revision(name, commit) for commit, name in named if not name.endswith("/HEAD")]
     return sorted(revisions, key=lambda revision: revision.name not in ("main", "origin/main"))
 

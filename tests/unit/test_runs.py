@@ -197,6 +197,14 @@ def test_parameters_of_the_data_that_were_recorded_without_a_run() -> None:
     assert runs.unrun_parameters(files.lock(files.find("main"))) == said
 
 
+def test_a_branch_that_is_called_workspace() -> None:
+    commit(run())
+    git("switch", "--quiet", "--create", "workspace")
+    branch = commit(run(units=7))
+    git("switch", "--quiet", "--detach", "main")
+    assert {model.revision.name for model in fitting()} == {"main", branch[:7]}
+
+
 def test_a_name_that_no_revision_has() -> None:
     commit(run())
     git("update-ref", "refs/remotes/origin/half", "main")
