@@ -28,7 +28,9 @@ def install() -> None:
     """Have Python load the project's modules with `Loader` from now on."""
 
     def ours(folder: str) -> bool:
-        return Path(folder).is_relative_to(ROOT) and not Path(folder).is_relative_to(sys.prefix)
+        # Python may be installed in the project, or the project in a folder of Python's.
+        apart = ROOT.is_relative_to(sys.prefix) or not Path(folder).is_relative_to(sys.prefix)
+        return Path(folder).is_relative_to(ROOT) and apart
 
     def hook(folder: str) -> FileFinder:
         if not ours(folder):

@@ -1,6 +1,7 @@
 """A stage writes nothing if dvc.lock would record other inputs than it used."""
 
 import py_compile
+import sys
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_a_compiled_file_never_runs(small: Workspace) -> None:
     before = prepared.read_bytes()
     small.stage("prepare")
     assert prepared.read_bytes() == before
+
+
+def test_the_project_in_a_folder_of_python(small: Workspace) -> None:
+    """As in /usr/local/src, or in a virtual environment."""
+    module = small.path / "digits/extra.py"
+    module.write_text("used = True\n")
+    script = small.path / "stages/prepare.py"
+    script.write_text(script.read_text().replace("import sys", "import sys\nimport digits.extra"))
+    code = f"import runpy, sys; sys.prefix = {str(small.path.parent)!r}; "
+    code += "runpy.run_module('stages.prepare', run_name='__main__', alter_sys=True)"
+    done = small.run(sys.executable, "-c", code, status=1)
+    assert "add `- digits/extra.py` to deps" in done.stderr
 
 
 def test_the_lines_that_dvc_yaml_lacks_are_named(small: Workspace) -> None:
