@@ -136,11 +136,13 @@ def read(splits: Sequence[str]) -> Dataset:
         arrays = formats.parse_arrays(files.read(path), str(path), Split._fields)
         images, labels = (arrays.get(field, np.empty(0)) for field in Split._fields)
         if (
-            images.shape != (len(labels), dataset.num_pixels)
+            images.dtype != np.float32
+            or labels.dtype not in (np.uint8, np.uint16)
+            or images.shape != (len(labels), dataset.num_pixels)
             or labels.ndim != 1
             or labels.max(initial=0) >= dataset.num_labels
         ):
-            fit = f"images and labels do not fit each other and {paths.DATASET}"
+            fit = f"images (float32) and labels (uint8) do not fit each other and {paths.DATASET}"
             raise UserError(f"{path}: {fit}; run dvc repro --force prepare")
         prepared[name] = Split(images, labels)
     return dataset._replace(splits=prepared)

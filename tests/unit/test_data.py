@@ -104,6 +104,8 @@ def test_scaling_maps_255_to_1() -> None:
         (np.zeros((3, 12), np.float32), np.zeros(2, np.uint8)),
         (np.zeros((2, 11), np.float32), np.zeros(2, np.uint8)),
         (np.zeros((2, 12), np.float32), np.array([0, 2], np.uint8)),
+        (np.zeros((2, 12), np.uint8), np.zeros(2, np.uint8)),
+        (np.zeros((2, 12), np.float32), np.array([-1, 0.5])),
         (None, np.zeros(2, np.uint8)),
     ],
 )
