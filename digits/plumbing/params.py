@@ -92,5 +92,6 @@ def _explain(name: str, group: type[Group], error: Any) -> str:
         return f"{name}.{key} is not a parameter; known here: {', '.join(known)}"
     wanted = f"must be {known[key].description}" if known[key].description else error["msg"]
     value = "missing" if error["type"] == "missing" else reprlib.repr(error["input"])
-    hint = f'; quote it: "{value}"' if error["type"] == "string_type" else ""
+    number = error["type"] == "string_type" and type(error["input"]) in (int, float)
+    hint = f'; quote it: "{value}"' if number else ""
     return f"{name}.{key} is {value}; {wanted}{hint}"
