@@ -103,7 +103,8 @@ def tables(models: Iterable[Model]) -> list[Table]:
             groups.setdefault(model.settings, []).append(model)
     if not by_images:
         raise UserError(
-            "no run has validation metrics: set prepare.validation_size above 0 and run dvc repro"
+            "no run has validation metrics: set prepare.validation_size above 0, run dvc repro, "
+            "then commit"
         )
     result = []
     for groups in by_images.values():

@@ -151,15 +151,15 @@ function learning(rows) {
 function parallel(rows, keys, room) {
   const values = [], labels = [], axes = [...keys, "accuracy"];
   for (const [at, axis] of axes.entries()) {
-    const last = at === keys.length, value = (row) => (last ? row.accuracy : row.values[axis] ?? "-");
+    const last = at === keys.length, value = (row) => (last ? row.accuracy : Object.hasOwn(row.values, axis) ? row.values[axis] : "-");
     const distinct = [...new Set(rows.map(value))].sort(compare), top = distinct.at(-1), steps = distinct.length - 1;
     const place = (item) => (!steps ? .5 : last ? (item - distinct[0]) / (top - distinct[0]) : distinct.indexOf(item) / steps);
     values.push(...rows.map((row) => ({ ...row, at, place: place(value(row)) })));
     const shown = distinct.filter((item, rank) => rank % (last ? steps || 1 : Math.ceil(distinct.length / MAX_LABELS)) === 0);
-    labels.push(...shown.map((item) => ({ at, place: place(item), text: last ? item.toFixed(4) : item })));
+    labels.push({ at, place: 1.1, text: axis }, ...shown.map((item) => ({ at, place: place(item), text: last ? item.toFixed(4) : item })));
   }
-  const x = nominal("at", { scale: { padding: .3 }, axis: { orient: "top", labelAngle: 0, labelPadding: 12, gridOpacity: .5, grid: true, domain: false, ticks: false, labelExpr: `${JSON.stringify(axes)}[datum.value]` } });
-  const y = { field: "place", type: "quantitative", axis: null };
+  const x = nominal("at", { scale: { padding: .3 }, axis: { grid: true, gridOpacity: .5, labels: false, domain: false, ticks: false } });
+  const y = { field: "place", type: "quantitative", axis: null, scale: { domain: [0, 1.1] } };
   return {
     width: Math.max(room, 120 * axes.length), height: 320, data: { values },
     layer: [

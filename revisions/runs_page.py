@@ -7,6 +7,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from statistics import mean, stdev
@@ -124,13 +125,11 @@ def _curves(models: Sequence[Model]) -> dict[str, np.ndarray]:
     )
     curves = {}
     for md5, content in zip(wanted, contents, strict=True):
-        try:
-            rows = np.genfromtxt(io.BytesIO(content), delimiter=",", names=True, ndmin=1)
-            curve = rows["val_accuracy"]
-        except (ValueError, LookupError):
-            continue
-        if files.md5_of(content) == md5 and np.isfinite(curve).all():
-            curves[md5] = curve
+        if files.md5_of(content) == md5:
+            with suppress(ValueError, LookupError):
+                rows = np.genfromtxt(io.BytesIO(content), delimiter=",", names=True, ndmin=1)
+                if np.isfinite(rows["val_accuracy"]).all():
+                    curves[md5] = rows["val_accuracy"]
     return curves
 
 
