@@ -193,7 +193,7 @@ def test_parameters_of_the_data_that_were_recorded_without_a_run() -> None:
     stages["prepare"]["params"]["params.yaml"]["prepare"] |= {"validation_size": 7}
     commit(stages)
     assert [dict(model.settings.data)["validation_size"] for model in fitting()] == ["5"]
-    said = "dvc.lock has prepare.validation_size 7 for a model that was trained with 5"
+    said = "dvc.lock has prepare.validation_size 7 for files that were made with 5"
     assert runs.unrun_parameters(files.lock(files.find("main"))) == said
 
 
