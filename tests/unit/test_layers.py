@@ -60,11 +60,15 @@ def stacks() -> dict[str, list[Any]]:
 
 
 def test_outputs_and_gradients_are_those_of_keras() -> None:
+    # The same weights, whatever ran before in this process.
+    keras.utils.set_random_seed(1)
     for name, stack in stacks().items():
         built = model(*stack)
         ours, stock = (outputs_and_gradients(built, portable) for portable in (True, False))
         for found, expected in zip(ours, stock, strict=True):
-            np.testing.assert_allclose(found, expected, atol=5e-5, rtol=5e-5, err_msg=name)
+            # Small gradients are sums of large terms.
+            atol = 1e-5 * max(5, np.abs(expected).max())
+            np.testing.assert_allclose(found, expected, atol=atol, rtol=5e-5, err_msg=name)
 
 
 def test_layers_whose_bits_may_differ_elsewhere_are_named() -> None:
