@@ -92,12 +92,16 @@ class Lock(BaseModel):
 
         DVC keeps stages that dvc.yaml no longer has.
         """
+        return self.upstream("evaluate").stages or self.stages
+
+    def upstream(self, *names: str) -> "Lock":
+        """Return the part of it that has these stages, and all stages that they build on."""
         writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
-        used = [name for name in ["evaluate"] if name in self.stages]
+        used = [name for name in names if name in self.stages]
         for name in used:
             named = (writers.get(file.path, name) for file in self.stages[name].deps)
             used += [writer for writer in dict.fromkeys(named) if writer not in used]
-        return {name: stage for name, stage in self.stages.items() if name in used or not used}
+        return Lock(stages={name: stage for name, stage in self.stages.items() if name in used})
 
     @property
     def sources(self) -> dict[str, str]:
@@ -135,10 +139,6 @@ class Lock(BaseModel):
                 if file.md5 != written.get(file.path, file.md5):
                     return f"{name} used a different {file.path}"
         return ""
-
-    def only(self, *stages: str) -> "Lock":
-        """Return the part of it that has these stages."""
-        return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
 
 
 def _by_key(items: Iterable[tuple[str, str]]) -> dict[str, str]:
