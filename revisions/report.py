@@ -110,11 +110,11 @@ def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, An
     metrics: dict[str, Any] = {}
     for model in files.lock(revision).models:
         path = paths.metrics(model)
-        scores = files.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
+        scores = formats.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
         for split, values in scores.items():
             metrics |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = contents.get(paths.DETAILS, b"[]")
-    for entry in files.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
+    for entry in formats.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
         metrics |= {f"{measured} {readable(key)}": value for key, value in entry.items()}
     return metrics | files.own_metrics(revision)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
+from digits.portable import formats
 from revisions import files
 from revisions.files import LOCK, Lock, Revision, Stage
 
@@ -147,7 +148,7 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     path, run = paths.metrics(name), revision.name
     if files.md5_of(metrics) != lock.outputs.get(str(path)):
         raise UserError(f"{run}: {path} does not match {LOCK}; {files.remedy(revision)}")
-    scores = files.parse(METRICS, metrics, f"{run}: {path}")
+    scores = formats.parse(METRICS, metrics, f"{run}: {path}")
     made_by = lock.upstream(f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
     try:

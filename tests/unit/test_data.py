@@ -106,6 +106,7 @@ def test_scaling_maps_255_to_1() -> None:
         (np.zeros((2, 12), np.float32), np.array([0, 2], np.uint8)),
         (np.zeros((2, 12), np.uint8), np.zeros(2, np.uint8)),
         (np.zeros((2, 12), np.float32), np.array([-1, 0.5])),
+        (np.zeros((0, 12), np.float32), np.zeros(0, np.uint8)),
         (None, np.zeros(2, np.uint8)),
     ],
 )
@@ -119,4 +120,7 @@ def test_prepared_data_that_do_not_fit_are_refused(images: Any, labels: np.ndarr
     arrays = {"labels": labels} if images is None else {"labels": labels, "images": images}
     files.write(paths.prepared("train"), formats.array_bytes(arrays))
     with pytest.raises(UserError, match=r"^data/prepared/train\.npz: .* run dvc repro --force"):
+        data.read(("train",))
+    files.write(paths.DATASET, b'{"name": "mine", "labels": 5}')
+    with pytest.raises(UserError, match=r"^data/prepared/dataset\.json: labels: "):
         data.read(("train",))
