@@ -150,6 +150,8 @@ def find(name: str) -> Revision:
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     if re.fullmatch(r"[0-9a-f]{40} commit \d+\n", answer):
         return Revision(name, answer[:40])
+    if name == WORKSPACE:
+        raise UserError("no commit yet: git add --all && git commit --message 'First commit'")
     known = references()
     same = [revision for revision in known if revision.name == name]
     if len(same) == 1:

@@ -100,6 +100,16 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
         assert len(lost.splitlines()) == 1
 
 
+def test_models_for_images_of_a_different_shape(small: Workspace, handwriting: Command) -> None:
+    path = small.path / "data/prepared/dataset.json"
+    content = path.read_text().replace("28", "32")
+    path.unlink()
+    path.write_text(content)
+    small.dvc("commit", "--force", "--quiet", "prepare")
+    error = "error: workspace: its images have the shape (32, 32), but handwriting is read as 28x28"
+    assert handwriting("7.png").stderr.startswith(error)
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [

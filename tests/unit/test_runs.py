@@ -227,6 +227,8 @@ def test_a_branch_that_is_called_workspace() -> None:
 
 
 def test_a_name_that_no_revision_has() -> None:
+    with pytest.raises(UserError, match=r"^no commit yet: git add "):
+        files.find("workspace")
     commit(run())
     git("update-ref", "refs/remotes/origin/half", "main")
     git("tag", "blob", "main:dvc.lock")
