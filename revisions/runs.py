@@ -94,6 +94,7 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
         try:
             if lock.gap:
                 raise UserError(f"{run}: {lock.gap}; {files.remedy(revision)}")
+            _refuse_edited(content, lock, name, revision)
             if md5 not in seen:
                 this = model(lock, name, revision, content)
                 trained = lock.upstream(f"train_{name}").parameters
@@ -145,10 +146,9 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
 
     Raises UserError if it lacks something, or if the metrics are not those in dvc.lock.
     """
-    path, run = paths.metrics(name), revision.name
-    if files.md5_of(metrics) != lock.outputs.get(str(path)):
-        raise UserError(f"{run}: {path} does not match {LOCK}; {files.remedy(revision)}")
-    scores = formats.parse(METRICS, metrics, f"{run}: {path}")
+    run = revision.name
+    _refuse_edited(metrics, lock, name, revision)
+    scores = formats.parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
     made_by = lock.upstream(f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
     try:
@@ -171,6 +171,12 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
     history = lock.outputs.get(str(paths.history(name)), "")
     return Model(settings, seeds, revision, accuracies, validation_images, history)
+
+
+def _refuse_edited(metrics: bytes, lock: Lock, name: str, revision: Revision) -> None:
+    path = paths.metrics(name)
+    if files.md5_of(metrics) != lock.outputs.get(str(path)):
+        raise UserError(f"{revision.name}: {path} does not match {LOCK}; {files.remedy(revision)}")
 
 
 def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:

@@ -167,6 +167,10 @@ def test_metrics_that_were_edited_do_not_count() -> None:
     commit(run(), edited={"test": {"accuracy": 0.99}, "validation": {"accuracy": 0.99}})
     reason = "metrics/hidden.json does not match dvc.lock" + REPRO
     assert runs.models() == ([], {reason: ["main"]})
+    git("switch", "--quiet", "--create", "whole")
+    commit(run())
+    models, left_out = runs.models()
+    assert [model.revision.name for model in models] == ["whole"] and left_out == {reason: ["main"]}
 
 
 def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
