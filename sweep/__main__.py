@@ -16,9 +16,9 @@ from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import redact
 from revisions import leaderboard
 from sweep import repository
-from tools import push
 
 try:
+    import dask
     from distributed import CancelledError, Client, Event, Future, get_worker, wait
 
     from sweep.experiments import Experiments, Search, grid
@@ -82,10 +82,12 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     if done < total:
-        push.main()
+        if subprocess.run((sys.executable, "-m", "dvc", "push"), check=False).returncode:
+            raise UserError("dvc push failed, so workers would lack data")
         with (
             tempfile.TemporaryDirectory(prefix="sweep-") as folder,
-            connect(arguments.scheduler, arguments.workers, folder) as client,
+            dask.config.set(temporary_directory=folder),
+            connect(arguments.scheduler, arguments.workers) as client,
         ):
             print(f"dashboard: {client.dashboard_link}", flush=True)
             run(client, todo, total - done, source, failed)
@@ -97,9 +99,10 @@ def main() -> None:
         raise UserError(f"{len(failed)} of {total} experiments failed")
 
 
-def connect(scheduler: str | None, workers: int, folder: str) -> Client:
+def connect(scheduler: str | None, workers: int) -> Client:
     """Return a client of the cluster at `scheduler`, or of one within this process."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Dask logs tracebacks besides raising errors.
+    logging.disable()
     if scheduler:
         try:
             return Client(scheduler)
@@ -114,7 +117,6 @@ def connect(scheduler: str | None, workers: int, folder: str) -> Client:
         # Any client that connects can run code: ask for a certificate, made for this cluster alone.
         security=True,
         dashboard_address="127.0.0.1:0",
-        local_directory=folder,
     )
 
 
@@ -148,7 +150,7 @@ def run(client: Client, todo: Experiments, total: int, source: Source, failed: s
 
 # Dask sends functions of this module by value, so workers need no copy of it.
 def experiment(name: str, overrides: list[str], source: Source, stop: Event) -> None:
-    """Run SCRIPT on a worker; end it when `stop` is set. RuntimeError has its last lines."""
+    """Run SCRIPT on a worker, until `stop` is set. Raises RuntimeError with its last lines."""
     clone = f"{get_worker().local_directory}/clone-{threading.get_ident()}"
     settings = [f"--set-param={override}" for override in overrides]
     command = ["sh", "-ec", SCRIPT, sys.executable, clone, *source, name, *settings]

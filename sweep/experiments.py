@@ -29,7 +29,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def grid(options: Sequence[str]) -> dict[str, list[str]]:
     """Return the overrides of each experiment by name: all combinations of the values in `options`.
 
-    An option is like 'train_hidden.units=100,300'. An invalid one raises any error.
+    An option is like 'train_hidden.units=100,300'; an invalid one raises an error that says why.
     """
     if any(override.is_interval_sweep() for override in to_hydra_overrides(options)):
         raise UserError("an interval needs --trials")
