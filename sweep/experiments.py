@@ -139,6 +139,6 @@ def distribution(override: Override) -> Any:
         number: Any = IntDistribution if isinstance(sweep.start, int) else FloatDistribution
         return number(sweep.start, sweep.end, log="log" in sweep.tags)
     values: Any = list(override.sweep_iterator(Override._convert_value))
-    if override.is_range_sweep() and isinstance(values[0], int):
+    if override.is_range_sweep() and isinstance(sweep.range(), range):
         return IntDistribution(min(values), max(values), "log" in sweep.tags, abs(sweep.step))
     return CategoricalDistribution([*map(format_value, values)])
