@@ -72,8 +72,8 @@ class Search:
         self.model, self.seed = counting[0], seed
 
     def overrides(self, values: dict[str, Any]) -> list[str]:
-        """Write values as overrides; fractions with six digits, for readable names."""
-        texts = {k: f"{v:g}" if isinstance(v, float) else v for k, v in values.items()}
+        """Write values as overrides; fractions with three digits, for readable names."""
+        texts = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}
         return [*self.fixed, *(f"{key}={text}" for key, text in texts.items())]
 
     def trials(self, commit: str) -> dict[str, FrozenTrial]:
