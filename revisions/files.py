@@ -183,7 +183,7 @@ def git(*arguments: str, stdin: str = "") -> str:
         check=False,
     )
     if done.returncode:
-        raise UserError(done.stderr.decode(errors="replace").strip())
+        raise UserError(redact(done.stderr.decode(errors="replace").strip()))
     return done.stdout.decode(errors="surrogateescape")
 
 
