@@ -9,12 +9,10 @@ from handwriting import ink
 from handwriting.ink import NO_DIGIT
 from handwriting.pictures import brightness
 
-SIDE = 28
-DIGIT_SIDE = 20
+SIDE, DIGIT_SIDE = 28, 20
 
 # The longer side, in pixels, of the copies in which ink is looked for and strokes are thickened.
-SEARCH_SIDE = 320
-STROKES_SIDE = 80
+SEARCH_SIDE, STROKES_SIDE = 320, 80
 
 # More pieces of ink are a texture.
 MAX_LARGE = 60
@@ -33,10 +31,7 @@ MAX_CUT = 1.2
 MIN_HALF = 0.8
 # Strokes thinner than this fraction of the digit's longer side are thickened.
 MIN_STROKE = 0.09
-# The most ink, as a fraction of the rectangle around the digit; its greatest width by height,
-# 2 in MNIST; the longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
-MAX_INK = 0.7
-MAX_ASPECT = 2.2
+# The longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
 MAX_OUTLINE = 114
 MAX_HOLES = 3
 
@@ -76,8 +71,7 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     numbers = np.array(part_of)[pieces]
     areas = np.bincount(numbers.ravel())[1:]
     heights, widths = np.ptp(parts, axis=2).T
-    blots = areas > MAX_INK * heights * np.maximum(widths, heights / 2)
-    areas[blots | (widths >= BAR * heights)] = 0
+    areas[widths >= BAR * heights] = 0
     kept = np.flatnonzero((areas > 0) & (heights >= MAX_DIRT * heights[areas.argmax()]))
     if not kept.size:
         raise UserError(NO_DIGIT)
@@ -126,7 +120,7 @@ def _normalize(digit: np.ndarray) -> np.ndarray:
     mask = np.pad(image > 127, 1)
     outline = (mask & ~ndimage.binary_erosion(mask)).sum()
     holes = ndimage.label(~mask)[1] - 1
-    if width > MAX_ASPECT * height or outline > MAX_OUTLINE or holes > MAX_HOLES:
+    if outline > MAX_OUTLINE or holes > MAX_HOLES:
         raise UserError(NO_DIGIT)
     return image
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 from scipy import ndimage
 
 from digits import data
@@ -59,9 +59,10 @@ def test_size_place_and_inversion_change_little() -> None:
         assert difference(found, SEVEN_28) <= TOLERANCE, (size, x, y, dark)
 
 
-def test_a_picture_that_is_cut_out_closely() -> None:
+@pytest.mark.parametrize("stroke", [0.14, 0.18])
+def test_a_picture_that_is_cut_out_closely(stroke: float) -> None:
     """Ink covers much of its edge, which is paper in other pictures."""
-    image = drawn(TWO, stroke=0.14)
+    image = drawn(TWO, stroke=stroke)
     left, top, right, bottom = ImageOps.invert(image).getbbox() or (0, 0, 0, 0)
     close = image.crop((left - 5, top - 5, right + 5, bottom + 5))
     for either in (close, ImageOps.invert(close)):
@@ -91,6 +92,11 @@ def with_shape(image: Image.Image, shape: str, *box: int, **options: Any) -> Ima
     return image
 
 
+CLOSE = LINE.crop((70, 30, 250, 260))
+MARKER = with_shape(PAPER, "rectangle", 60, 60, 260, 200, fill="#ffe080")
+MARKED = ImageChops.multiply(LINE.convert("RGB"), MARKER)
+
+
 def lined(image: Image.Image) -> Image.Image:
     for y in range(10, 320, 32):
         image = with_shape(image, "line", 0, y, 400, y + 12, fill="#7090c0", width=3)
@@ -116,6 +122,8 @@ def lined(image: Image.Image) -> Image.Image:
         pytest.param(with_shape(LINE, "line", 60, 262, 260, 266, fill=0, width=6), id="underline"),
         pytest.param(with_shape(LINE, "rectangle", 0, 0, 400, 28, fill="#404060"), id="title bar"),
         pytest.param(ImageOps.expand(LINE, 70, 90), id="desk"),
+        pytest.param(ImageOps.expand(ImageOps.invert(CLOSE), 200, 230), id="on a black label"),
+        pytest.param(ImageOps.expand(MARKED, 200, "white"), id="under a marker"),
     ],
 )
 def test_what_is_not_the_digit_changes_little(image: Image.Image) -> None:
