@@ -152,12 +152,11 @@ def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[li
             text += ["", f"{name}: {verdicts.verdict(result, *names, margin)}"]
             text += _means(result, sides, names)
             for sample, seeds in zip(samples, missing, strict=True):
-                needed = max(RECOMMENDED_SEEDS - len(sample), 0)
-                if min(map(len, samples)) >= MIN_SEEDS:
-                    needed = verdicts.more_seeds(result, margin)
+                needed = RECOMMENDED_SEEDS - len(sample)
+                if min(result.seeds) >= MIN_SEEDS:
                     undecided = verdicts.outcome(result, margin) == "undecided"
-                    needed = needed if undecided and needed <= MAX_MORE_SEEDS else 0
-                if needed:
+                    needed = verdicts.more_seeds(result, margin) if undecided else 0
+                if 0 < needed <= MAX_MORE_SEEDS:
                     seeds[f"train_{name}"] = _unused(sample, needed)
         text.append(_two_models(compared, names))
     for revision in both:
@@ -182,30 +181,26 @@ def _sample(revision: Revision, name: str, known: Iterable[Model], split: str) -
 
 
 def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
-    """Return, for both sides, which images each run has right, bool (k, n), if that is known.
+    """Return, for both sides, which images each run has right, bool (k, n).
 
-    Otherwise return the accuracies, float64 (k,).
+    If the predictions of a run are not in DVC's cache, return the accuracies, float64 (k,).
     """
-    sides = []
-    for sample, predicted in zip(samples, (compared.first, compared.second), strict=True):
-        right = predicted == compared.labels
-        sides.append([right, *(_correct(model, split, len(right)) for model in sample[1:])])
-    if any(right is None for side in sides for right in side):
-        return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
-    return [np.array(side) for side in sides]
-
-
-def _correct(model: Model, split: str, count: int) -> np.ndarray | None:
-    """Return which of `count` images a run has right, if its predictions are in DVC's cache."""
-    path = paths.predictions(model.settings.model, split)
-    folder = files.lock(model.revision).outputs.get(str(paths.PREDICTIONS), "")
+    predicted = (compared.first, compared.second)
     try:
-        listed = json.loads(_cached(folder))
-        content = _cached(next(item["md5"] for item in listed if item["relpath"] == path.name))
-        labels, predicted, _ = parse_predictions(content, str(path))
-    except (LookupError, OSError, StopIteration, TypeError, UserError, ValueError):
-        return None
-    return labels == predicted if len(labels) == count else None
+        return [
+            np.array([side == compared.labels, *(_correct(model, split) for model in sample[1:])])
+            for sample, side in zip(samples, predicted, strict=True)
+        ]
+    except (LookupError, OSError, TypeError, UserError, ValueError):
+        return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
+
+
+def _correct(model: Model, split: str) -> np.ndarray:
+    path = paths.predictions(model.settings.model, split)
+    listed = json.loads(_cached(files.lock(model.revision).outputs[str(paths.PREDICTIONS)]))
+    sums = {item["relpath"]: item["md5"] for item in listed}
+    labels, predicted, _ = parse_predictions(_cached(sums[path.name]), str(path))
+    return labels == predicted
 
 
 def _cached(md5: str) -> bytes:

@@ -20,13 +20,12 @@ from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import announce, sanitize, shorten
 from digits.portable import formats
-from revisions import compare, files, pages, runs
+from revisions import compare, files, pages
 from revisions.compare import SameImages
 from revisions.files import WORKSPACE, MissingOutputError, Revision
 from revisions.runs import readable
 
 PAGE = Path("report/index.html")
-METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
 MAX_CELL = 40
 # metrics/details.json: the metrics of each "model" for each "split".
@@ -98,7 +97,7 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
     """Read all files that a run wrote to metrics/; warn of one that cannot be read."""
     contents = {}
     for output in files.lock(revision).outputs:
-        if Path(output).is_relative_to(METRICS):
+        if Path(output).is_relative_to(paths.METRICS):
             try:
                 for path in files.list_files(revision, output):
                     contents[path] = files.read(revision, path)
@@ -110,11 +109,6 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
 def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, Any]:
     """Return all metrics, as in {"hidden test accuracy": 0.9784}."""
     metrics: dict[str, Any] = {}
-    for model in files.lock(revision).models:
-        path = paths.metrics(model)
-        scores = formats.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
-        for split, values in scores.items():
-            metrics |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = contents.get(paths.DETAILS, b"[]")
     for entry in formats.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"

@@ -143,12 +143,10 @@ def _statistics(accuracies: Sequence[float]) -> dict[str, float]:
     """Return number, mean, the mean's 95% interval (that of t), and the standard deviation."""
     from scipy.stats import t
 
-    count, center, std = len(accuracies), mean(accuracies), 0.0
-    half = 0.0
-    if count > 1:
-        std = stdev(accuracies)
-    if count >= MIN_SEEDS:
-        half = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * std / math.sqrt(count)
+    count, center = len(accuracies), mean(accuracies)
+    std = stdev(accuracies) if count > 1 else 0.0
+    error = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * std / math.sqrt(count)
+    half = error if count >= MIN_SEEDS else 0.0
     ends = {"low": center - half, "accuracy": center, "high": center + half, "std": std}
     return {"seeds": count} | {key: round(value, 5) for key, value in ends.items()}
 
