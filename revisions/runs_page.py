@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, mode, stdev
 from typing import Any
 
 import numpy as np
@@ -76,16 +76,12 @@ def _charts(
     """Return what a table's charts show; `names` counts the revisions of each name."""
     values = table.values
     keys = sorted(table.differing, key=lambda key: -len(values[key]))
-    usual = {key: Counter(row.parameters.get(key) for row in table.rows) for key in keys}
+    usual = {key: mode(row.parameters.get(key) for row in table.rows) for key in keys}
     rows = []
     for row in table.rows:
         name, commit = row.models[0].revision
         own = {key: row.parameters[key] for key in keys if key in row.parameters}
-        unusual = [
-            f"{key} {value}"
-            for key, value in own.items()
-            if value != usual[key].most_common(1)[0][0]
-        ]
+        unusual = [f"{key} {value}" for key, value in own.items() if value != usual[key]]
         rows.append(
             {
                 "id": _identify(row),
@@ -145,8 +141,9 @@ def _statistics(accuracies: Sequence[float]) -> dict[str, float]:
 
     count, center = len(accuracies), mean(accuracies)
     std = stdev(accuracies) if count > 1 else 0.0
-    error = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * std / math.sqrt(count)
-    half = error if count >= MIN_SEEDS else 0.0
+    half = 0.0
+    if count >= MIN_SEEDS:
+        half = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * std / math.sqrt(count)
     ends = {"low": center - half, "accuracy": center, "high": center + half, "std": std}
     return {"seeds": count} | {key: round(value, 5) for key, value in ends.items()}
 
