@@ -86,10 +86,10 @@ class Lock(BaseModel):
         # DVC keeps stages that dvc.yaml no longer has.
         return self.upstream("evaluate").stages or self.stages
 
-    def upstream(self, *names: str) -> "Lock":
-        """Return the part of it that has these stages, and all stages that they build on."""
+    def upstream(self, last: str) -> "Lock":
+        """Return the part of it that has this stage, if it was run, and all that it builds on."""
         writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
-        used = [name for name in names if name in self.stages]
+        used = [last] if last in self.stages else []
         for name in used:
             used += {writers.get(file.path, name) for file in self.stages[name].deps} - {*used}
         return Lock(stages={name: stage for name, stage in self.stages.items() if name in used})
@@ -172,12 +172,8 @@ def references() -> list[Revision]:
 
 def git(*arguments: str, stdin: str = "") -> str:
     """Return the output of a Git command. Raises UserError with Git's message if it fails."""
-    done = subprocess.run(
-        [*GIT, *arguments],
-        input=stdin.encode(errors="surrogateescape"),
-        capture_output=True,
-        check=False,
-    )
+    content = stdin.encode(errors="surrogateescape")
+    done = subprocess.run([*GIT, *arguments], input=content, capture_output=True, check=False)
     if done.returncode:
         raise UserError(done.stderr.decode(errors="replace").strip())
     return done.stdout.decode(errors="surrogateescape")

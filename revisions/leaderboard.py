@@ -27,6 +27,7 @@ from revisions.runs import Model, ModelSettings
 from revisions.verdicts import MIN_SEEDS, vs_best
 
 STATISTICS = ("accuracy", "std", "seeds", "vs. best", "best run")
+TEXTS = ("model", "vs. best", "best run")
 MAX_CELL = 12
 MAX_NAME = 30
 LEGEND = (
@@ -153,22 +154,16 @@ def _lines(table: Table) -> list[str]:
     last = len(lines[0]) - 1
     # Where the terminal is too narrow, the run stands below its row, then the parameters, too.
     for below in [], [last], [*range(1, len(keys) + 1), last]:
-        text = _align([[cell for at, cell in enumerate(line) if at not in below] for line in lines])
+        beside = [[cell for at, cell in enumerate(line) if at not in below] for line in lines]
+        sides = ["left" if name in TEXTS else "right" for name in beside[0]]
+        grid = tabulate.tabulate(beside, "firstrow", "plain", disable_numparse=True, colalign=sides)
+        text = [line.rstrip() for line in grid.splitlines()]
         if max(map(len, text)) <= columns():
             break
     for number, line in enumerate(lines[1:] if below else [], start=1):
         items = [f"{lines[0][at]} {line[at]}" for at in below if line[at] != "-"]
         text[number] += f"\n  {', '.join(items)}"
     return "\n".join(text).split("\n")
-
-
-def _align(lines: list[list[str]]) -> list[str]:
-    texts = ("model", "vs. best", "best run")
-    sides = ["left" if name in texts else "right" for name in lines[0]]
-    table = tabulate.tabulate(
-        lines, "firstrow", tablefmt="plain", disable_numparse=True, colalign=sides
-    )
-    return [line.rstrip() for line in table.splitlines()]
 
 
 def as_csv(models: Iterable[Model]) -> list[str]:

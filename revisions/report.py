@@ -50,29 +50,21 @@ def html(first: Revision, second: Revision) -> str:
         if (changed := files.stale_inputs(revision))
     ]
     old, new = (_files(revision, warnings) for revision in both)
-    same = SameImages("test", "", {})
+    values: dict[str, Any] = {}
     try:
-        same = compare.on_same_images(first, second, compare.wanted_split())
-        verdicts, commands = compare.conclusions(same, first, second)
-        verdicts = [f"{same.num_images:,} {same.split} images. {same.remark}", *verdicts]
+        same = compare.on_same_images(first, second)
+        text, values["commands"] = compare.conclusions(same, first, second)
+        values["verdicts"] = [f"{same.num_images:,} {same.split} images. {same.remark}", *text]
+        values["disagreements"] = list(_disagreements(same, second))
     except UserError as error:
-        verdicts, commands = [str(error)], []
-    disagreements = []
-    try:
-        disagreements = list(_disagreements(same, second))
-    except MissingOutputError as error:
         warnings.append(str(error))
     parameters = [lock.parameters for lock in locks]
-    remarks = []
-    baselines = [lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]]
-    if len(set(baselines)) > 1:
-        remarks.append("Their baselines differ, so gains over these are not shown in one chart.")
+    baselines = {lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]}
+    same_baseline = len(baselines) < 2
     return pages.render(
         "report.html",
         base64=base64.b64encode,
         names=names,
-        verdicts=verdicts,
-        commands=commands,
         more_seeds=compare.MORE_SEEDS,
         about=[
             ("commit", *map(compare.origin, both)),
@@ -80,16 +72,15 @@ def html(first: Revision, second: Revision) -> str:
         ],
         parameters=_rows(*parameters),
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
-        disagreements=disagreements,
-        split=same.split,
-        charts=_charts(names, warnings, same_baseline=not remarks),
-        remarks=remarks,
+        charts=_charts(names, warnings, same_baseline),
+        same_baseline=same_baseline,
         figures=[
             (path.name, *(_few_colors(side[path]) if path in side else None for side in (old, new)))
             for path in old | new
             if path.suffix == ".png"
         ],
         warnings=list(dict.fromkeys(warnings)),
+        **values,
     )
 
 
@@ -200,9 +191,8 @@ def _charts(names: list[str], warnings: list[str], same_baseline: bool) -> list[
                 values = [{**row, "rev": ""} for row in spec["data"]["values"]]
                 half = len(values) // 2
                 # Where both agree, one line would cover the other.
-                drawn.append(
-                    {"title": title, "spec": spec, "equal": values[:half] == values[half:]}
-                )
+                equal = values[:half] == values[half:]
+                drawn.append({"title": title, "spec": spec, "equal": equal})
     return drawn
 
 

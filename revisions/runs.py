@@ -51,10 +51,8 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     A model that several revisions have is that of the first one in `files.references`.
     """
     named = files.references()
-    log = files.git(
-        "log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK)
-    )
-    commits = [line.split() for line in log.splitlines()]
+    show = ("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
+    commits = [line.split() for line in files.git(*show).splitlines()]
     names: dict[str, str] = {}
     for name, commit in [*named, *commits]:
         names.setdefault(commit, name)
