@@ -16,9 +16,8 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
-from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
-from digits.plumbing.terminal import announce, sanitize, shorten
+from digits.plumbing.terminal import announce, shorten
 from digits.portable import formats
 from revisions import compare, files, pages
 from revisions.compare import SameImages
@@ -35,13 +34,6 @@ DETAILS = TypeAdapter(list[dict[str, FiniteFloat | str]]).validate_json
 def main() -> None:
     first = files.find(os.environ.get("REV") or "HEAD")
     second = files.find(os.environ.get("REV2") or WORKSPACE)
-    page = html(first, second).encode()
-    write(PAGE, page)
-    print(sanitize(f"{PAGE}: {first.name} and {second.name}, {len(page) / 1e6:.1f} MB"))
-
-
-def html(first: Revision, second: Revision) -> str:
-    """Return the page. Raises UserError if a file that it would show does not match dvc.lock."""
     both, names = (first, second), [first.name, second.name]
     locks = [files.whole_lock(revision) for revision in both]
     warnings = [
@@ -50,18 +42,20 @@ def html(first: Revision, second: Revision) -> str:
         if (changed := files.stale_inputs(revision))
     ]
     old, new = (_files(revision, warnings) for revision in both)
-    values: dict[str, Any] = {}
+    compared: dict[str, Any] = {}
     try:
         same = compare.on_same_images(first, second)
-        text, values["commands"] = compare.conclusions(same, first, second)
-        values["verdicts"] = [f"{same.num_images:,} {same.split} images. {same.remark}", *text]
-        values["disagreements"] = list(_disagreements(same, second))
+        text, compared["commands"] = compare.conclusions(same, first, second)
+        compared["verdicts"] = [f"{same.num_images:,} {same.split} images. {same.remark}", *text]
+        compared["disagreements"] = list(_disagreements(same, second))
     except UserError as error:
         warnings.append(str(error))
     parameters = [lock.parameters for lock in locks]
     baselines = {lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]}
     same_baseline = len(baselines) < 2
-    return pages.render(
+    pages.write(
+        PAGE,
+        f"{first.name} and {second.name}",
         "report.html",
         base64=base64.b64encode,
         names=names,
@@ -80,7 +74,7 @@ def html(first: Revision, second: Revision) -> str:
             if path.suffix == ".png"
         ],
         warnings=list(dict.fromkeys(warnings)),
-        **values,
+        **compared,
     )
 
 

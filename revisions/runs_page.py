@@ -17,7 +17,6 @@ import numpy as np
 
 from digits.metrics import SIGNIFICANCE
 from digits.plumbing import paths
-from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
 from revisions import files, leaderboard, pages, runs
 from revisions.leaderboard import Row, Table
@@ -41,17 +40,12 @@ REMOTE = re.compile(
 
 def main() -> None:
     models, left_out = runs.models()
-    page = html(models, left_out).encode()
-    write(PAGE, page)
-    print(f"{PAGE}: {len(models):,} models, {len(page) / 1e6:.1f} MB")
-
-
-def html(models: Sequence[Model], left_out: Mapping[str, Sequence[str]]) -> str:
-    """Return the page. Raises UserError if no model was validated."""
     tables, curves = leaderboard.tables(models), _curves(models)
     names = Counter(revision.name for revision in files.references())
     remote = files.git("config", "--default", "", "--get", "remote.origin.url")
-    return pages.render(
+    pages.write(
+        PAGE,
+        f"{len(models):,} models",
         "runs.html",
         tables=tables,
         charts=[_charts(table, curves, names) for table in tables],
@@ -82,20 +76,21 @@ def _charts(
         name, commit = row.models[0].revision
         own = {key: row.parameters[key] for key in keys if key in row.parameters}
         unusual = [f"{key} {value}" for key, value in own.items() if value != usual[key]]
-        rows.append(
-            {
-                "id": _identify(row),
-                "row": ", ".join([row.name, *unusual]),
-                "model": row.settings.model,
-                "values": own,
-                "verdict": row.verdict,
-                "run": name,
-                # Of several with the same name, a command needs the commit.
-                "rev": shlex.quote(name if names[name] == 1 else commit[:10]),
-                "curve": _mean_curve([curves.get(model.history, ()) for model in row.models]),
-                **_statistics(row.accuracies),
-            }
-        )
+        # The statistics after each epoch are those of the runs that reached it.
+        epochs = zip_longest(*(curves.get(model.history, ()) for model in row.models))
+        reached = ([value for value in values if value is not None] for values in epochs)
+        drawn = {
+            "id": _identify(row),
+            "row": ", ".join([row.name, *unusual]),
+            "model": row.settings.model,
+            "values": own,
+            "verdict": row.verdict,
+            "run": name,
+            # Of several with the same name, a command needs the commit.
+            "rev": shlex.quote(name if names[name] == 1 else commit[:10]),
+            "curve": list(map(_statistics, reached)),
+        }
+        rows.append(drawn | _statistics(row.accuracies))
     return {"parameters": keys, "rows": rows}
 
 
@@ -127,12 +122,6 @@ def _curves(models: Sequence[Model]) -> dict[str, np.ndarray]:
                 if np.isfinite(rows["val_accuracy"]).all():
                     curves[md5] = rows["val_accuracy"]
     return curves
-
-
-def _mean_curve(curves: Sequence[Sequence[float] | np.ndarray]) -> list[dict[str, float]]:
-    """Return the statistics after each epoch of the runs that reached it."""
-    epochs = zip_longest(*curves)
-    return [_statistics([value for value in values if value is not None]) for values in epochs]
 
 
 def _statistics(accuracies: Sequence[float]) -> dict[str, float]:
