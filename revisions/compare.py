@@ -45,8 +45,7 @@ class Comparison(NamedTuple):
     """Labels and predictions of a model for n images at two revisions, float64 (n,) each."""
 
     labels: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    predicted: tuple[np.ndarray, np.ndarray]
     confidence: np.ndarray  # of the more confident one
 
 
@@ -91,7 +90,7 @@ def on_same_images(first: Revision, second: Revision) -> SameImages:
                 f"{first.name} and {second.name} use different test images, or prepare them "
                 "differently; only predictions for the same images can be compared"
             )
-        compared[name] = Comparison(labels, before, after, np.maximum(sure, surer))
+        compared[name] = Comparison(labels, (before, after), np.maximum(sure, surer))
     return SameImages(split, remark, compared)
 
 
@@ -135,8 +134,8 @@ def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[li
     text: list[str] = []
     commands: list[str] = []
     for name, compared in same.models.items():
-        if np.array_equal(compared.first, compared.second):
-            accuracy = (compared.labels == compared.first).mean()
+        if np.array_equal(*compared.predicted):
+            accuracy = (compared.labels == compared.predicted[0]).mean()
             text += ["", f"{name}: identical predictions, {accuracy:.2%} correct"]
             continue
         samples = [_sample(revision, name, known, same.split) for revision in both]
@@ -182,17 +181,17 @@ def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> 
 
     If the predictions of a run are not in DVC's cache, return the accuracies, float64 (k,).
     """
-    predicted = (compared.first, compared.second)
     try:
         return [
             np.array([side == compared.labels, *(_correct(model, split) for model in sample[1:])])
-            for sample, side in zip(samples, predicted, strict=True)
+            for sample, side in zip(samples, compared.predicted, strict=True)
         ]
     except (LookupError, OSError, TypeError, UserError, ValueError):
         return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
 
 
 def _correct(model: Model, split: str) -> np.ndarray:
+    """Return which images a run has right, by its predictions in DVC's cache, bool (n,)."""
     path = paths.predictions(model.settings.model, split)
     listed = json.loads(_cached(files.lock(model.revision).outputs[str(paths.PREDICTIONS)]))
     sums = {item["relpath"]: item["md5"] for item in listed}
@@ -224,7 +223,7 @@ def _means(result: Difference, sides: Iterable[np.ndarray], names: tuple[str, st
 
 def _two_models(compared: Comparison, names: tuple[str, str]) -> str:
     """Compare the two models at hand, which says nothing about their settings."""
-    right = compared.first == compared.labels, compared.second == compared.labels
+    right = [side == compared.labels for side in compared.predicted]
     counts = metrics.count_pairs(*right)
     sides = [f"{name} {side.mean():.2%}" for name, side in zip(names, right, strict=True)]
     return (

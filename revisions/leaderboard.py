@@ -56,6 +56,7 @@ class Row(NamedTuple):
         return dict(self.settings.data + self.settings.hyperparameters)
 
     def cells(self, keys: Iterable[str], longest: int) -> list[str]:
+        """Return the texts of the columns: the name, these parameters, and STATISTICS."""
         texts = [
             shorten(self.name, max(longest, MAX_NAME)),
             *(shorten(self.parameters.get(key, "-"), longest) for key in keys),

@@ -133,7 +133,7 @@ def _disagreements(
     Raises MissingOutputError if the images are not here.
     """
     path = paths.prepared(same.split)
-    for model, (labels, old, new, confidence) in same.models.items():
+    for model, (labels, (old, new), confidence) in same.models.items():
         images = formats.parse_arrays(files.read(second, path), str(path), ["images"])["images"]
         description = files.describe(second)
         names = dict(enumerate(description.labels))
