@@ -176,7 +176,7 @@ def _sample(revision: Revision, name: str, known: Iterable[Model], split: str) -
     return [model, *others]
 
 
-def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
+def _sides(samples: list[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
     """Return, for both sides, which images each run has right, bool (k, n).
 
     If the predictions of a run are not in DVC's cache, return the accuracies, float64 (k,).
