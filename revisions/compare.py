@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from digits.plumbing.terminal import columns, sanitize, shorten, wrap
 from revisions import files, runs, verdicts
 from revisions.files import WORKSPACE, Lock, Revision
 from revisions.runs import SEED, Model
-from revisions.verdicts import MIN_SEEDS, RECOMMENDED_SEEDS
+from revisions.verdicts import MIN_SEEDS, RECOMMENDED_SEEDS, Difference
 
 MAX_VALUE = 40
 MAX_MORE_SEEDS = 20
@@ -45,8 +45,7 @@ class Comparison(NamedTuple):
     """Labels and predictions of a model for n images at two revisions, float64 (n,) each."""
 
     labels: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    predicted: tuple[np.ndarray, np.ndarray]
     confidence: np.ndarray  # of the more confident one
 
 
@@ -62,19 +61,15 @@ class SameImages(NamedTuple):
         return len(next(iter(self.models.values())).labels)
 
 
-def wanted_split() -> str:
-    """Return SPLIT, validation or test. Raises UserError if it is something else."""
+def on_same_images(first: Revision, second: Revision) -> SameImages:
+    """Compare each model that both have on the images of SPLIT, by default the validation images.
+
+    If these differ, use the test images. Raises UserError if these differ, too, if no model is in
+    both, or if there is no such split.
+    """
     split = os.environ.get("SPLIT") or "validation"
     if split not in ("validation", "test"):
         raise UserError(f"SPLIT is {split!r}; must be validation or test")
-    return split
-
-
-def on_same_images(first: Revision, second: Revision, split: str) -> SameImages:
-    """Compare each model that both have, on the images of a split if these are the same.
-
-    Otherwise use the test images. Raises UserError if these differ, too, or no model is in both.
-    """
     old, new = files.whole_lock(first), files.whole_lock(second)
     both = [name for name in old.models if name in new.models]
     if not both:
@@ -95,7 +90,7 @@ def on_same_images(first: Revision, second: Revision, split: str) -> SameImages:
                 f"{first.name} and {second.name} use different test images, or prepare them "
                 "differently; only predictions for the same images can be compared"
             )
-        compared[name] = Comparison(labels, before, after, np.maximum(sure, surer))
+        compared[name] = Comparison(labels, (before, after), np.maximum(sure, surer))
     return SameImages(split, remark, compared)
 
 
@@ -137,10 +132,10 @@ def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[li
     margin = params.check("compare", Settings, params.read()).margin
     known, _ = runs.models()
     text: list[str] = []
-    missing: list[dict[str, list[str]]] = [{}, {}]
+    commands: list[str] = []
     for name, compared in same.models.items():
-        if np.array_equal(compared.first, compared.second):
-            accuracy = (compared.labels == compared.first).mean()
+        if np.array_equal(*compared.predicted):
+            accuracy = (compared.labels == compared.predicted[0]).mean()
             text += ["", f"{name}: identical predictions, {accuracy:.2%} correct"]
             continue
         samples = [_sample(revision, name, known, same.split) for revision in both]
@@ -150,20 +145,19 @@ def conclusions(same: SameImages, first: Revision, second: Revision) -> tuple[li
             sides = _sides(samples, compared, same.split)
             result = verdicts.compare(*sides)
             text += ["", f"{name}: {verdicts.verdict(result, *names, margin)}"]
-            text += _means(result, sides, names)
-            for sample, seeds in zip(samples, missing, strict=True):
-                needed = max(RECOMMENDED_SEEDS - len(sample), 0)
-                if min(map(len, samples)) >= MIN_SEEDS:
-                    needed = verdicts.more_seeds(result, margin)
+            enough = min(result.seeds) >= MIN_SEEDS
+            text += [_means(result, sides, names)] if enough else []
+            for sample in samples:
+                needed = RECOMMENDED_SEEDS - len(sample)
+                if enough:
                     undecided = verdicts.outcome(result, margin) == "undecided"
-                    needed = needed if undecided and needed <= MAX_MORE_SEEDS else 0
-                if needed:
-                    seeds[f"train_{name}"] = _unused(sample, needed)
+                    needed = verdicts.more_seeds(result, margin) if undecided else 0
+                if 0 < needed <= MAX_MORE_SEEDS:
+                    commands += _command(sample, needed)
         text.append(_two_models(compared, names))
     for revision in both:
         if models := sorted(set(files.lock(revision).models) - same.models.keys()):
             text += ["", f"not compared, only in {revision.name}: {', '.join(models)}"]
-    commands = [line for side in zip(both, missing, strict=True) for line in _command(*side)]
     return text, [*commands, "  dvc queue start"] if commands else []
 
 
@@ -171,41 +165,38 @@ def _sample(revision: Revision, name: str, known: Iterable[Model], split: str) -
     """Return a revision's model, and the `known` ones that only chance makes different."""
     content = files.read(revision, paths.metrics(name))
     model = runs.model(files.lock(revision), name, revision, content)
-    same = {
-        other.seeds: other
+    others = (
+        other
         for other in known
         if other.settings == model.settings
+        and other.seeds != model.seeds
         # Different validation images would be a part of the difference.
         and (split == "test" or other.validation_images == model.validation_images)
-    }
-    return [model, *(other for seeds, other in same.items() if seeds != model.seeds)]
+    )
+    return [model, *others]
 
 
-def _sides(samples: Iterable[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
-    """Return, for both sides, which images each run has right, bool (k, n), if that is known.
+def _sides(samples: list[list[Model]], compared: Comparison, split: str) -> list[np.ndarray]:
+    """Return, for both sides, which images each run has right, bool (k, n).
 
-    Otherwise return the accuracies, float64 (k,).
+    If the predictions of a run are not in DVC's cache, return the accuracies, float64 (k,).
     """
-    sides = []
-    for sample, predicted in zip(samples, (compared.first, compared.second), strict=True):
-        right = predicted == compared.labels
-        sides.append([right, *(_correct(model, split, len(right)) for model in sample[1:])])
-    if any(right is None for side in sides for right in side):
-        return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
-    return [np.array(side) for side in sides]
-
-
-def _correct(model: Model, split: str, count: int) -> np.ndarray | None:
-    """Return which of `count` images a run has right, if its predictions are in DVC's cache."""
-    path = paths.predictions(model.settings.model, split)
-    folder = files.lock(model.revision).outputs.get(str(paths.PREDICTIONS), "")
     try:
-        listed = json.loads(_cached(folder))
-        content = _cached(next(item["md5"] for item in listed if item["relpath"] == path.name))
-        labels, predicted, _ = parse_predictions(content, str(path))
-    except (LookupError, OSError, StopIteration, TypeError, UserError, ValueError):
-        return None
-    return labels == predicted if len(labels) == count else None
+        return [
+            np.array([side == compared.labels, *(_correct(model, split) for model in sample[1:])])
+            for sample, side in zip(samples, compared.predicted, strict=True)
+        ]
+    except (LookupError, OSError, TypeError, UserError, ValueError):
+        return [np.array([model.accuracies[split] for model in sample]) for sample in samples]
+
+
+def _correct(model: Model, split: str) -> np.ndarray:
+    """Return which images a run has right, by its predictions in DVC's cache, bool (n,)."""
+    path = paths.predictions(model.settings.model, split)
+    listed = json.loads(_cached(files.lock(model.revision).outputs[str(paths.PREDICTIONS)]))
+    sums = {item["relpath"]: item["md5"] for item in listed}
+    labels, predicted, _ = parse_predictions(_cached(sums[path.name]), str(path))
+    return np.asarray(labels == predicted)
 
 
 def _cached(md5: str) -> bytes:
@@ -221,22 +212,18 @@ def _cache() -> Any:
         return repo.cache.local
 
 
-def _means(
-    result: verdicts.Difference, sides: Iterable[np.ndarray], names: tuple[str, str]
-) -> list[str]:
-    if min(result.seeds) < MIN_SEEDS:
-        return []
+def _means(result: Difference, sides: Iterable[np.ndarray], names: tuple[str, str]) -> str:
     accuracies = [side if side.ndim == 1 else side.mean(axis=1) for side in sides]
     shown = [
         f"{name} {side.mean():.2%} (std {100 * side.std(ddof=1):.2f}, {len(side)} seeds)"
         for name, side in zip(names, accuracies, strict=True)
     ]
-    return [f"  {', '.join(shown)}; {verdicts.difference(result.gain, result.ci95)}"]
+    return f"  {', '.join(shown)}; {verdicts.difference(result.gain, result.ci95)}"
 
 
 def _two_models(compared: Comparison, names: tuple[str, str]) -> str:
     """Compare the two models at hand, which says nothing about their settings."""
-    right = compared.first == compared.labels, compared.second == compared.labels
+    right = [side == compared.labels for side in compared.predicted]
     counts = metrics.count_pairs(*right)
     sides = [f"{name} {side.mean():.2%}" for name, side in zip(names, right, strict=True)]
     return (
@@ -247,23 +234,18 @@ def _two_models(compared: Comparison, names: tuple[str, str]) -> str:
     )
 
 
-def _unused(sample: list[Model], count: int) -> list[str]:
-    """Return seeds that no model of the sample has."""
+def _command(sample: list[Model], count: int) -> list[str]:
+    """Return the lines of the command that puts `count` more seeds into DVC's queue."""
+    stage, revision = f"train_{sample[0].settings.model}", sample[0].revision
     used = {model.seeds[1] for model in sample}
-    return [seed for seed in map(str, range(1, len(used) + count + 1)) if seed not in used][:count]
-
-
-def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
-    """Return the lines of the command that puts a revision's missing seeds into DVC's queue."""
-    if not seeds:
-        return []
-    lock = files.lock(revision).upstream(*seeds)
+    unused = [seed for seed in map(str, range(1, len(used) + count + 1)) if seed not in used]
+    lock = files.lock(revision).upstream(stage)
     changes = files.diff(lock.parameters | lock.sources, files.current_inputs(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
     # If code or data differ, the command runs at the commit, which has the parameters, too.
     elsewhere = revision.name != WORKSPACE and len(options) < len(changes)
     options = {} if elsewhere else options
-    options |= {f"{stage}.{SEED}": ",".join(values) for stage, values in seeds.items()}
+    options[f"{stage}.{SEED}"] = ",".join(unused[:count])
     settings = " ".join(f"-S {shlex.quote(f'{key}={value}')}" for key, value in options.items())
     command = f"dvc exp run --queue {settings}"
     if elsewhere:
@@ -290,17 +272,15 @@ def main() -> None:
     if "" in names:
         raise UserError("REV and REV2 must name revisions: make compare REV=main REV2=workspace")
     first, second = revisions = [files.find(name) for name in names]
-    same = on_same_images(first, second, wanted_split())
+    same = on_same_images(first, second)
     made_from = [lock.parameters | lock.sources for lock in map(files.lock, revisions)]
-    changed = [
+    changed = ", ".join(
         key if "/" in key else f"{key} {shorten(old, MAX_VALUE)} -> {shorten(new, MAX_VALUE)}"
         for key, (old, new) in files.diff(*made_from).items()
-    ]
+    )
     width = max(map(len, names))
     lines = [f"{revision.name:{width}}  {origin(revision)}" for revision in revisions]
-    lines.append(
-        f"{same.num_images:,} {same.split} images; changed: {', '.join(changed) or 'nothing'}"
-    )
+    lines.append(f"{same.num_images:,} {same.split} images; changed: {changed or 'nothing'}")
     lines += [same.remark] if same.remark else []
     text, commands = conclusions(same, first, second)
     seeds = ["", MORE_SEEDS, *commands] if commands else []

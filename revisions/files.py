@@ -82,19 +82,16 @@ class Lock(BaseModel):
 
     @property
     def counting(self) -> dict[str, Stage]:
-        """The evaluation, and all stages that it builds on; without it, all stages.
-
-        DVC keeps stages that dvc.yaml no longer has.
-        """
+        """The evaluation, and all stages that it builds on; without it, all stages."""
+        # DVC keeps stages that dvc.yaml no longer has.
         return self.upstream("evaluate").stages or self.stages
 
-    def upstream(self, *names: str) -> "Lock":
-        """Return the part of it that has these stages, and all stages that they build on."""
+    def upstream(self, last: str) -> "Lock":
+        """Return the part of it that has this stage, if it was run, and all that it builds on."""
         writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
-        used = [name for name in names if name in self.stages]
+        used = [last] if last in self.stages else []
         for name in used:
-            named = (writers.get(file.path, name) for file in self.stages[name].deps)
-            used += [writer for writer in dict.fromkeys(named) if writer not in used]
+            used += {writers.get(file.path, name) for file in self.stages[name].deps} - {*used}
         return Lock(stages={name: stage for name, stage in self.stages.items() if name in used})
 
     @property
@@ -136,10 +133,9 @@ class Lock(BaseModel):
 
 
 def _by_key(items: Iterable[tuple[str, str]]) -> dict[str, str]:
-    values: dict[str, list[str]] = {}
+    values: dict[str, dict[str, None]] = {}
     for key, value in items:
-        if value not in values.setdefault(key, []):
-            values[key].append(value)
+        values.setdefault(key, {})[value] = None
     return {key: " and ".join(texts) for key, texts in values.items()}
 
 
@@ -176,12 +172,8 @@ def references() -> list[Revision]:
 
 def git(*arguments: str, stdin: str = "") -> str:
     """Return the output of a Git command. Raises UserError with Git's message if it fails."""
-    done = subprocess.run(
-        [*GIT, *arguments],
-        input=stdin.encode(errors="surrogateescape"),
-        capture_output=True,
-        check=False,
-    )
+    content = stdin.encode(errors="surrogateescape")
+    done = subprocess.run([*GIT, *arguments], input=content, capture_output=True, check=False)
     if done.returncode:
         raise UserError(redact(done.stderr.decode(errors="replace").strip()))
     return done.stdout.decode(errors="surrogateescape")
@@ -232,15 +224,13 @@ def parse_lock(content: bytes, run: str) -> Lock:
         values = yaml.load(content, yaml.CBaseLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{run}: {LOCK} is not YAML ({first_line(error)})") from None
-    count, waiting = 0, [(values, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        count += 1
-        if count > MAX_VALUES or depth > MAX_DEPTH:
-            raise too_large
+    inside = [(values, 0)]
+    for value, depth in inside:
         if isinstance(value, dict | list):
-            inner = value.values() if isinstance(value, dict) else value
-            waiting += [(item, depth + 1) for item in inner]
+            items = value.values() if isinstance(value, dict) else value
+            inside += [(item, depth + 1) for item in items]
+        if len(inside) > MAX_VALUES or depth > MAX_DEPTH:
+            raise too_large
     return formats.parse(Lock.model_validate, values, f"{run}: {LOCK}")
 
 
@@ -314,17 +304,14 @@ def describe(revision: Revision) -> Description:
 
 def own_metrics(revision: Revision) -> dict[str, str]:
     """Read the metrics of a user's own stages, as in {"seeds.mean": "0.9784"}."""
-    metrics: dict[str, str] = {}
-    for stage in lock(revision).stages.keys() - {"evaluate"}:
-        for path in (Path(out.path) for out in lock(revision).stages[stage].outs):
-            if path.parent == paths.METRICS and path.suffix == ".json":
-                # A stage that dvc.yaml no longer has leaves its entry in dvc.lock, and no file.
-                with suppress(MissingOutputError):
-                    values = flatten(
-                        {path.stem: formats.parse_json(read(revision, path), str(path))}
-                    )
-                    metrics |= {key: format_value(value) for key, value in values.items()}
-    return dict(sorted(metrics.items()))
+    metrics: dict[str, Any] = {}
+    others = {name: stage for name, stage in lock(revision).stages.items() if name != "evaluate"}
+    for path in map(Path, Lock(stages=others).outputs):
+        if path.parent == paths.METRICS and path.suffix == ".json":
+            # A stage that dvc.yaml no longer has leaves its entry in dvc.lock, and no file.
+            with suppress(MissingOutputError):
+                metrics[path.stem] = formats.parse_json(read(revision, path), str(path))
+    return {key: format_value(value) for key, value in sorted(flatten(metrics).items())}
 
 
 def current_inputs(lock: Lock) -> dict[str, str]:
@@ -344,10 +331,9 @@ def md5_of_path(path: Path) -> str:
     """Return the MD5 of a file or folder, as DVC records it."""
     if path.is_file():
         return md5_of(path.read_bytes())
-    files = sorted(file for file in path.rglob("*.py"))
     listed = [
         {"md5": md5_of(file.read_bytes()), "relpath": file.relative_to(path).as_posix()}
-        for file in files
+        for file in sorted(path.rglob("*.py"))
     ]
     return f"{md5_of(json.dumps(listed, sort_keys=True).encode())}.dir"
 

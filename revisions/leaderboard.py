@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from revisions.runs import Model, ModelSettings
 from revisions.verdicts import MIN_SEEDS, vs_best
 
 STATISTICS = ("accuracy", "std", "seeds", "vs. best", "best run")
+TEXTS = ("model", "vs. best", "best run")
 MAX_CELL = 12
 MAX_NAME = 30
 LEGEND = (
@@ -54,16 +55,25 @@ class Row(NamedTuple):
     def parameters(self) -> dict[str, str]:
         return dict(self.settings.data + self.settings.hyperparameters)
 
+    def cells(self, keys: Iterable[str], longest: int) -> list[str]:
+        """Return the texts of the columns: the name, these parameters, and STATISTICS."""
+        texts = [
+            shorten(self.name, max(longest, MAX_NAME)),
+            *(shorten(self.parameters.get(key, "-"), longest) for key in keys),
+            f"{mean(self.accuracies):.4f}",
+            f"{stdev(self.accuracies):.4f}" if len(self.models) > 1 else "-",
+            str(len(self.models)),
+            self.verdict,
+            self.models[0].revision.name,
+        ]
+        return list(map(sanitize, texts))
+
 
 class Table(NamedTuple):
     """Rows on the same validation images: those with enough seeds first, each part best first."""
 
     rows: list[Row]
     optimism: float  # how much the best mean is too high, if all rows are equally good
-
-    @property
-    def ranked(self) -> list[Row]:
-        return [row for row in self.rows if len(row.models) >= MIN_SEEDS]
 
     @property
     def values(self) -> dict[str, set[str]]:
@@ -86,9 +96,14 @@ class Table(NamedTuple):
     @property
     def remark(self) -> str:
         """What to keep in mind, or ""."""
-        error, ranked = f"{100 * self.optimism:.2f} points", len(self.ranked)
-        text = f"The best of {ranked} is optimistic, by up to {error}: at the end, test it once: "
-        return f"{text}make compare REV=... SPLIT=test" if ranked > 1 else ""
+        ranked = sum(len(row.models) >= MIN_SEEDS for row in self.rows)
+        text = f"The best of {ranked} is optimistic, by up to {100 * self.optimism:.2f} points: "
+        once = "at the end, test it once: make compare REV=... SPLIT=test"
+        return text + once if ranked > 1 else ""
+
+    def grid(self, keys: Sequence[str], longest: int = files.MAX_BYTES) -> list[list[str]]:
+        """Return a header and each row's texts; a parameter has at most `longest` characters."""
+        return [["model", *keys, *STATISTICS], *(row.cells(keys, longest) for row in self.rows)]
 
 
 def tables(models: Iterable[Model]) -> list[Table]:
@@ -125,25 +140,6 @@ def tables(models: Iterable[Model]) -> list[Table]:
     return result
 
 
-def header(keys: Iterable[str]) -> list[str]:
-    """Return the names of the columns of a table with these parameters."""
-    return ["model", *keys, *STATISTICS]
-
-
-def cells(row: Row, keys: Iterable[str], longest: int = files.MAX_BYTES) -> list[str]:
-    """Return the texts of a row below `header`; a value has at most `longest` characters."""
-    texts = [
-        shorten(row.name, max(longest, MAX_NAME)),
-        *(shorten(row.parameters.get(key, "-"), longest) for key in keys),
-        f"{mean(row.accuracies):.4f}",
-        f"{stdev(row.accuracies):.4f}" if len(row.models) > 1 else "-",
-        str(len(row.models)),
-        row.verdict,
-        row.models[0].revision.name,
-    ]
-    return list(map(sanitize, texts))
-
-
 def leaderboard(models: Iterable[Model]) -> list[str]:
     """Return the lines of all tables; only below a table, some are wider than the terminal."""
     text = []
@@ -155,11 +151,14 @@ def leaderboard(models: Iterable[Model]) -> list[str]:
 
 def _lines(table: Table) -> list[str]:
     keys = table.differing
-    lines = [header(keys), *(cells(row, keys, MAX_CELL) for row in table.rows)]
+    lines = table.grid(keys, MAX_CELL)
     last = len(lines[0]) - 1
     # Where the terminal is too narrow, the run stands below its row, then the parameters, too.
     for below in [], [last], [*range(1, len(keys) + 1), last]:
-        text = _align([[cell for at, cell in enumerate(line) if at not in below] for line in lines])
+        beside = [[cell for at, cell in enumerate(line) if at not in below] for line in lines]
+        sides = ["left" if name in TEXTS else "right" for name in beside[0]]
+        grid = tabulate.tabulate(beside, "firstrow", "plain", disable_numparse=True, colalign=sides)
+        text = [line.rstrip() for line in grid.splitlines()]
         if max(map(len, text)) <= columns():
             break
     for number, line in enumerate(lines[1:] if below else [], start=1):
@@ -168,21 +167,11 @@ def _lines(table: Table) -> list[str]:
     return "\n".join(text).split("\n")
 
 
-def _align(lines: list[list[str]]) -> list[str]:
-    texts = ("model", "vs. best", "best run")
-    sides = ["left" if name in texts else "right" for name in lines[0]]
-    table = tabulate.tabulate(
-        lines, "firstrow", tablefmt="plain", disable_numparse=True, colalign=sides
-    )
-    return [line.rstrip() for line in table.splitlines()]
-
-
 def as_csv(models: Iterable[Model]) -> list[str]:
     """Return the lines of a CSV file: all rows with all parameters."""
-    rows = [row for table in tables(models) for row in table.rows]
-    keys = sorted({key for row in rows for key in row.parameters})
+    table = Table([row for table in tables(models) for row in table.rows], optimism=0)
     content = io.StringIO()
-    csv.writer(content).writerows([header(keys), *(cells(row, keys) for row in rows)])
+    csv.writer(content).writerows(table.grid(sorted(table.values)))
     return content.getvalue().splitlines()
 
 
@@ -190,8 +179,7 @@ def as_markdown(models: Iterable[Model]) -> list[str]:
     """Return the lines of all tables in Markdown."""
     text = []
     for table in tables(models):
-        keys = table.differing
-        lines = [header(keys), *(cells(row, keys) for row in table.rows)]
+        lines = table.grid(table.differing)
         escaped = [[re.sub(r"([\\|`*_\[<>&])", r"\\\1", cell) for cell in line] for line in lines]
         grid = tabulate.tabulate(escaped, "firstrow", tablefmt="pipe", disable_numparse=True)
         text += [f"Validation accuracy, {table.title}", "", *grid.splitlines(), ""]

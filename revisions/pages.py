@@ -1,15 +1,17 @@
-"""Render the HTML pages: base.html has what they share."""
+"""Write the HTML pages: base.html has what they share."""
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from digits.plumbing import files
 from digits.plumbing.terminal import sanitize
 from revisions import charts
 
 
-def render(template: str, **values: Any) -> str:
-    """Render a self-contained page from a template of this folder; each value in it is text."""
+def write(path: Path, title: str, template: str, **values: Any) -> None:
+    """Write a self-contained page from a template of this folder; each value in it is text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("revisions"),
         autoescape=True,
@@ -18,4 +20,6 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     library = charts.vega().replace("</script", "<\\/script")
-    return environment.get_template(template).render(vega=library, **values)
+    page = environment.get_template(template).render(vega=library, **values).encode()
+    files.write(path, page)
+    print(sanitize(f"{path}: {title}, {len(page) / 1e6:.1f} MB"))

@@ -16,17 +16,15 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
-from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
-from digits.plumbing.terminal import announce, sanitize, shorten
+from digits.plumbing.terminal import announce, shorten
 from digits.portable import formats
-from revisions import compare, files, pages, runs
+from revisions import compare, files, pages
 from revisions.compare import SameImages
 from revisions.files import WORKSPACE, MissingOutputError, Revision
 from revisions.runs import readable
 
 PAGE = Path("report/index.html")
-METRICS = Path("metrics")
 MAX_DISAGREEMENTS = 24
 MAX_CELL = 40
 # metrics/details.json: the metrics of each "model" for each "split".
@@ -36,13 +34,6 @@ DETAILS = TypeAdapter(list[dict[str, FiniteFloat | str]]).validate_json
 def main() -> None:
     first = files.find(os.environ.get("REV") or "HEAD")
     second = files.find(os.environ.get("REV2") or WORKSPACE)
-    page = html(first, second).encode()
-    write(PAGE, page)
-    print(sanitize(f"{PAGE}: {first.name} and {second.name}, {len(page) / 1e6:.1f} MB"))
-
-
-def html(first: Revision, second: Revision) -> str:
-    """Return the page. Raises UserError if a file that it would show does not match dvc.lock."""
     both, names = (first, second), [first.name, second.name]
     locks = [files.whole_lock(revision) for revision in both]
     warnings = [
@@ -51,29 +42,23 @@ def html(first: Revision, second: Revision) -> str:
         if (changed := files.stale_inputs(revision))
     ]
     old, new = (_files(revision, warnings) for revision in both)
-    same = SameImages("test", "", {})
+    compared: dict[str, Any] = {}
     try:
-        same = compare.on_same_images(first, second, compare.wanted_split())
-        verdicts, commands = compare.conclusions(same, first, second)
-        verdicts = [f"{same.num_images:,} {same.split} images. {same.remark}", *verdicts]
+        same = compare.on_same_images(first, second)
+        text, compared["commands"] = compare.conclusions(same, first, second)
+        compared["verdicts"] = [f"{same.num_images:,} {same.split} images. {same.remark}", *text]
+        compared["disagreements"] = list(_disagreements(same, second))
     except UserError as error:
-        verdicts, commands = [str(error)], []
-    disagreements = []
-    try:
-        disagreements = list(_disagreements(same, second))
-    except MissingOutputError as error:
         warnings.append(str(error))
     parameters = [lock.parameters for lock in locks]
-    remarks = []
-    baselines = [lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]]
-    if len(set(baselines)) > 1:
-        remarks.append("Their baselines differ, so gains over these are not shown in one chart.")
-    return pages.render(
+    baselines = {lock.outputs[path] for lock in locks for path in [*lock.models.values()][:1]}
+    same_baseline = len(baselines) < 2
+    pages.write(
+        PAGE,
+        f"{first.name} and {second.name}",
         "report.html",
         base64=base64.b64encode,
         names=names,
-        verdicts=verdicts,
-        commands=commands,
         more_seeds=compare.MORE_SEEDS,
         about=[
             ("commit", *map(compare.origin, both)),
@@ -81,16 +66,15 @@ def html(first: Revision, second: Revision) -> str:
         ],
         parameters=_rows(*parameters),
         metrics=_rows(_metrics(first, old), _metrics(second, new)),
-        disagreements=disagreements,
-        split=same.split,
-        charts=_charts(names, warnings, same_baseline=not remarks),
-        remarks=remarks,
+        charts=_charts(names, warnings, same_baseline),
+        same_baseline=same_baseline,
         figures=[
             (path.name, *(_few_colors(side[path]) if path in side else None for side in (old, new)))
             for path in old | new
             if path.suffix == ".png"
         ],
         warnings=list(dict.fromkeys(warnings)),
+        **compared,
     )
 
 
@@ -98,7 +82,7 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
     """Read all files that a run wrote to metrics/; warn of one that cannot be read."""
     contents = {}
     for output in files.lock(revision).outputs:
-        if Path(output).is_relative_to(METRICS):
+        if Path(output).is_relative_to(paths.METRICS):
             try:
                 for path in files.list_files(revision, output):
                     contents[path] = files.read(revision, path)
@@ -110,11 +94,6 @@ def _files(revision: Revision, warnings: list[str]) -> dict[Path, bytes]:
 def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, Any]:
     """Return all metrics, as in {"hidden test accuracy": 0.9784}."""
     metrics: dict[str, Any] = {}
-    for model in files.lock(revision).models:
-        path = paths.metrics(model)
-        scores = formats.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
-        for split, values in scores.items():
-            metrics |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = contents.get(paths.DETAILS, b"[]")
     for entry in formats.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
@@ -154,7 +133,7 @@ def _disagreements(
     Raises MissingOutputError if the images are not here.
     """
     path = paths.prepared(same.split)
-    for model, (labels, old, new, confidence) in same.models.items():
+    for model, (labels, (old, new), confidence) in same.models.items():
         images = formats.parse_arrays(files.read(second, path), str(path), ["images"])["images"]
         description = files.describe(second)
         names = dict(enumerate(description.labels))
@@ -206,9 +185,8 @@ def _charts(names: list[str], warnings: list[str], same_baseline: bool) -> list[
                 values = [{**row, "rev": ""} for row in spec["data"]["values"]]
                 half = len(values) // 2
                 # Where both agree, one line would cover the other.
-                drawn.append(
-                    {"title": title, "spec": spec, "equal": values[:half] == values[half:]}
-                )
+                equal = values[:half] == values[half:]
+                drawn.append({"title": title, "spec": spec, "equal": equal})
     return drawn
 
 

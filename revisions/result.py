@@ -14,7 +14,6 @@ from digits.portable import formats
 from revisions import files, runs
 from revisions.compare import images
 from revisions.files import WORKSPACE, Revision
-from revisions.runs import readable
 from revisions.verdicts import difference, pair_verdict
 
 # These metrics come first.
@@ -34,7 +33,7 @@ def result() -> Iterator[str]:
     names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
     title = f"{lock.parameters['prepare.dataset']}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
-    header = [title, *map(readable, names)]
+    header = [title, *map(runs.readable, names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()
     for entry in comparisons:
         model, baseline = entry["model"], entry["baseline"]

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,58 +51,51 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     A model that several revisions have is that of the first one in `files.references`.
     """
     named = files.references()
-    log = files.git(
-        "log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK)
-    )
-    commits = [line.split() for line in log.splitlines()]
+    show = ("log", "--all", "--full-history", "--format=%h %H", "--abbrev=7", "--", str(LOCK))
+    commits = [line.split() for line in files.git(*show).splitlines()]
     names: dict[str, str] = {}
     for name, commit in [*named, *commits]:
         names.setdefault(commit, name)
     locks, reasons = {}, {}
-    contents = files.blobs((commit, LOCK) for commit in names)
-    # A terminal gets a progress bar if this takes longer than a second.
-    reading = tqdm(names.items(), "reading runs", unit="", leave=False, delay=1, disable=None)
-    for (commit, run), content in zip(reading, contents, strict=True):
-        try:
-            locks[commit] = files.parse_lock(content or b"stages: {}", run)
-        except UserError as error:
-            reasons[run] = str(error)
     # `dvc commit --force` can record other parameters for the same files: the oldest ones count.
     made_with: dict[tuple[str, ...], Any] = {}
     age: dict[str, int] = {}
-    for commit in dict.fromkeys([*(commit for _, commit in reversed(commits)), *names]):
-        if lock := locks.get(commit):
-            for outputs, stage in _outputs(lock):
-                stage.params = made_with.setdefault(outputs, stage.params)
-            for path in lock.models.values():
-                age.setdefault(lock.outputs[path], len(age))
-    candidates = [
-        (age[lock.outputs[path]], commit, name)
-        for commit, lock in locks.items()
-        for name, path in lock.models.items()
-    ]
-    candidates.sort(key=lambda candidate: candidate[0])
-    metrics = files.blobs((commit, paths.metrics(name)) for _, commit, name in candidates)
+    ranks = {commit: rank for rank, commit in enumerate(names)}
+    candidates = []
+    oldest_first = dict.fromkeys([*(commit for _, commit in reversed(commits)), *names])
+    contents = files.blobs((commit, LOCK) for commit in oldest_first)
+    # A terminal gets a progress bar if this takes longer than a second.
+    reading = tqdm(oldest_first, "reading runs", unit="", leave=False, delay=1, disable=None)
+    for commit, content in zip(reading, contents, strict=True):
+        try:
+            lock = files.parse_lock(content or b"stages: {}", names[commit])
+        except UserError as error:
+            reasons[names[commit]] = str(error)
+            continue
+        for outputs, stage in _outputs(lock).items():
+            stage.params = made_with.setdefault(outputs, stage.params)
+        locks[commit] = lock
+        for name, path in lock.models.items():
+            number = age.setdefault(lock.outputs[path], len(age))
+            candidates.append((number, ranks[commit], commit, name))
+    candidates.sort()
+    metrics = files.blobs((commit, paths.metrics(name)) for _, _, commit, name in candidates)
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
     seen = set()
     measured: dict[tuple[str, ...], dict[str, str]] = {}
-    for (md5, commit, name), content in zip(candidates, metrics, strict=True):
+    for (number, _, commit, name), content in zip(candidates, metrics, strict=True):
         lock, run = locks[commit], names[commit]
-        revision = Revision(run, commit)
         try:
-            if lock.gap:
-                raise UserError(f"{run}: {lock.gap}; {files.remedy(revision)}")
-            _refuse_edited(content, lock, name, revision)
-            if md5 not in seen:
-                this = model(lock, name, revision, content)
+            this = model(lock, name, Revision(run, commit), content)
+            if number not in seen:
                 trained = lock.upstream(f"train_{name}").parameters
                 results = (name, *(out.md5 for out in lock.stages["evaluate"].outs))
                 if measured.setdefault(results, trained) != trained:
                     reason = "the results of evaluate are those of different parameters"
                     raise UserError(f"{run}: {reason}; dvc repro --force evaluate")
                 listed.setdefault((this.settings, this.seeds), this)
-                seen.add(md5)
+                seen.add(number)
         except UserError as error:
             reasons[run] = str(error)
     left_out: dict[str, list[str]] = {}
@@ -119,46 +111,41 @@ def unrun_parameters(revision: Revision) -> str:
     for content in files.blobs((commit, LOCK) for commit in recent):
         with suppress(UserError):
             old = files.parse_lock(content, "HEAD")
-            made_with = {
-                outputs: old.upstream(outputs[0]).parameters for outputs, _ in _outputs(old)
-            }
-            for outputs, _ in _outputs(lock):
-                now = lock.upstream(outputs[0]).parameters
-                for key, pair in files.diff(made_with.get(outputs, now), now).items():
-                    if "none" not in pair:
-                        made = (
-                            f"{key} {pair[1]} for files that an earlier commit has with {pair[0]}"
-                        )
+            for outputs in [outputs for outputs in _outputs(lock) if outputs in _outputs(old)]:
+                made_with = (run.upstream(outputs[0]).parameters for run in (old, lock))
+                for key, (before, now) in files.diff(*made_with).items():
+                    if "none" not in (before, now):
+                        made = f"{key} {now} for files that an earlier commit has with {before}"
                         return f"{LOCK} has {made}; if it was not run: dvc repro --force"
     return ""
 
 
-def _outputs(lock: Lock) -> Iterator[tuple[tuple[str, ...], Stage]]:
-    """Yield the name of each stage with the MD5s of its outputs, and the stage."""
-    for name, stage in lock.stages.items():
-        sums = [out.md5 for out in stage.outs]
-        if sums and all(sums):
-            yield (name, *sums), stage
+def _outputs(lock: Lock) -> dict[tuple[str, ...], Stage]:
+    """Return the stages by their name and the MD5s of their outputs, if these are known."""
+    stages = {
+        (name, *(out.md5 for out in stage.outs)): stage for name, stage in lock.stages.items()
+    }
+    return {outputs: stage for outputs, stage in stages.items() if outputs[1:] and all(outputs)}
 
 
 def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     """Describe one of the models of a run, from its dvc.lock and its metrics/NAME.json.
 
-    Raises UserError if it lacks something, or if the metrics are not those in dvc.lock.
+    Raises UserError if the run is not whole, or if the metrics are not those in dvc.lock.
     """
-    run = revision.name
-    _refuse_edited(metrics, lock, name, revision)
-    scores = formats.parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
+    run, path = revision.name, paths.metrics(name)
+    edited = files.md5_of(metrics) != lock.outputs.get(str(path))
+    if problem := lock.gap or (f"{path} does not match {LOCK}" if edited else ""):
+        raise UserError(f"{run}: {problem}; {files.remedy(revision)}")
+    scores = formats.parse(METRICS, metrics, f"{run}: {path}")
     made_by = lock.upstream(f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
     try:
         texts["prepare.md5"] = sources[str(paths.raw(texts["prepare.dataset"]))][:8]
-        data = {key: text for key, text in sorted(texts.items()) if key.startswith("prepare.")}
-        others = {key: text for key, text in sorted(texts.items()) if key not in data}
-        data, hyperparameters = (
-            {key.removeprefix(group): text for key, text in part.items()}
-            for group, part in (("prepare.", data), (f"train_{name}.", others))
-        )
+        prepare, train = "prepare.", f"train_{name}."
+        of_data = [key for key in sorted(texts) if key.startswith(prepare)]
+        data = {key.removeprefix(prepare): texts.pop(key) for key in of_data}
+        hyperparameters = {key.removeprefix(train): texts[key] for key in sorted(texts)}
         # A model need not have a seed.
         seeds = data.pop(SEED), hyperparameters.pop(SEED, "")
         accuracies = {"test": scores["test"]["accuracy"]}
@@ -171,12 +158,6 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
     history = lock.outputs.get(str(paths.history(name)), "")
     return Model(settings, seeds, revision, accuracies, validation_images, history)
-
-
-def _refuse_edited(metrics: bytes, lock: Lock, name: str, revision: Revision) -> None:
-    path = paths.metrics(name)
-    if files.md5_of(metrics) != lock.outputs.get(str(path)):
-        raise UserError(f"{revision.name}: {path} does not match {LOCK}; {files.remedy(revision)}")
 
 
 def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:

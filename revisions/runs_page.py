@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, mode, stdev
 from typing import Any
 
 import numpy as np
 
 from digits.metrics import SIGNIFICANCE
 from digits.plumbing import paths
-from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
 from revisions import files, leaderboard, pages, runs
 from revisions.leaderboard import Row, Table
@@ -41,17 +40,12 @@ REMOTE = re.compile(
 
 def main() -> None:
     models, left_out = runs.models()
-    page = html(models, left_out).encode()
-    write(PAGE, page)
-    print(f"{PAGE}: {len(models):,} models, {len(page) / 1e6:.1f} MB")
-
-
-def html(models: Sequence[Model], left_out: Mapping[str, Sequence[str]]) -> str:
-    """Return the page. Raises UserError if no model was validated."""
     tables, curves = leaderboard.tables(models), _curves(models)
     names = Counter(revision.name for revision in files.references())
     remote = files.git("config", "--default", "", "--get", "remote.origin.url")
-    return pages.render(
+    pages.write(
+        PAGE,
+        f"{len(models):,} models",
         "runs.html",
         tables=tables,
         charts=[_charts(table, curves, names) for table in tables],
@@ -76,30 +70,27 @@ def _charts(
     """Return what a table's charts show; `names` counts the revisions of each name."""
     values = table.values
     keys = sorted(table.differing, key=lambda key: -len(values[key]))
-    usual = {key: Counter(row.parameters.get(key) for row in table.rows) for key in keys}
+    usual = {key: mode(row.parameters.get(key) for row in table.rows) for key in keys}
     rows = []
     for row in table.rows:
         name, commit = row.models[0].revision
         own = {key: row.parameters[key] for key in keys if key in row.parameters}
-        unusual = [
-            f"{key} {value}"
-            for key, value in own.items()
-            if value != usual[key].most_common(1)[0][0]
-        ]
-        rows.append(
-            {
-                "id": _identify(row),
-                "row": ", ".join([row.name, *unusual]),
-                "model": row.settings.model,
-                "values": own,
-                "verdict": row.verdict,
-                "run": name,
-                # Of several with the same name, a command needs the commit.
-                "rev": shlex.quote(name if names[name] == 1 else commit[:10]),
-                "curve": _mean_curve([curves.get(model.history, ()) for model in row.models]),
-                **_statistics(row.accuracies),
-            }
-        )
+        unusual = [f"{key} {value}" for key, value in own.items() if value != usual[key]]
+        # The statistics after each epoch are those of the runs that reached it.
+        epochs = zip_longest(*(curves.get(model.history, ()) for model in row.models))
+        reached = ([value for value in values if value is not None] for values in epochs)
+        drawn = {
+            "id": _identify(row),
+            "row": ", ".join([row.name, *unusual]),
+            "model": row.settings.model,
+            "values": own,
+            "verdict": row.verdict,
+            "run": name,
+            # Of several with the same name, a command needs the commit.
+            "rev": shlex.quote(name if names[name] == 1 else commit[:10]),
+            "curve": list(map(_statistics, reached)),
+        }
+        rows.append(drawn | _statistics(row.accuracies))
     return {"parameters": keys, "rows": rows}
 
 
@@ -133,20 +124,13 @@ def _curves(models: Sequence[Model]) -> dict[str, np.ndarray]:
     return curves
 
 
-def _mean_curve(curves: Sequence[Sequence[float] | np.ndarray]) -> list[dict[str, float]]:
-    """Return the statistics after each epoch of the runs that reached it."""
-    epochs = zip_longest(*curves)
-    return [_statistics([value for value in values if value is not None]) for values in epochs]
-
-
 def _statistics(accuracies: Sequence[float]) -> dict[str, float]:
     """Return number, mean, the mean's 95% interval (that of t), and the standard deviation."""
     from scipy.stats import t
 
-    count, center, std = len(accuracies), mean(accuracies), 0.0
+    count, center = len(accuracies), mean(accuracies)
+    std = stdev(accuracies) if count > 1 else 0.0
     half = 0.0
-    if count > 1:
-        std = stdev(accuracies)
     if count >= MIN_SEEDS:
         half = t.ppf(1 - SIGNIFICANCE / 2, count - 1) * std / math.sqrt(count)
     ends = {"low": center - half, "accuracy": center, "high": center + half, "std": std}

@@ -148,9 +148,9 @@ def vs_best(samples: Sequence[Sequence[float]], models: Sequence[str]) -> tuple[
     noises = []
     for model in {models[row] for row in ranked}:
         own = [sample for row, sample in ranked.items() if models[row] == model]
-        freedoms = [sample.size - 1 for sample in own]
-        pooled = np.average([sample.var(ddof=1) for sample in own], weights=freedoms)
-        noises.append((float(pooled), sum(freedoms)))
+        freedom = sum(sample.size - 1 for sample in own)
+        squares = sum(float(np.square(sample - sample.mean()).sum()) for sample in own)
+        noises.append((squares / freedom, freedom))
     variance, freedom = max(noises)
     critical, largest = _extremes(len(ranked), freedom)
     best = max(ranked, key=lambda row: float(ranked[row].mean()))
