@@ -70,7 +70,8 @@ def read_raw(name: str) -> RawData:
     arrays = formats.parse_arrays(files.read(path), str(path), RawData._fields)
     for problem in _problems(arrays):
         raise UserError(f"{path}: {problem}")
-    return RawData(**arrays | {"names": tuple(map(str, arrays["names"]))})
+    names = tuple(map(str, arrays.pop("names")))
+    return RawData(**arrays, names=names)
 
 
 def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:

@@ -101,8 +101,7 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
         total, mistakes = len(predictions.labels), np.sum(~predictions.correct)
         title = f"{dataset.name}, {name} model: {mistakes:,} mistakes in {total:,} test images"
         left_out = f" ({total - np.sum(drawn):,} left out)" if not drawn.all() else ""
-        axes.set(title=title + left_out)
-        axes.set(xlabel="prediction", ylabel="label")
+        axes.set(title=title + left_out, xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
         if count <= MAX_CELLS:
             axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)

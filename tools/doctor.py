@@ -79,12 +79,6 @@ def _shell() -> str:
 
 def _git() -> str:
     refuse_conflicts()
-    # DVC may have changed it in the second in which Git looked at it last.
-    content = git("hash-object", "params.yaml").strip()
-    known = content in git("ls-files", "--stage", "params.yaml")
-    if not known and not git("status", "--porcelain", "params.yaml"):
-        remedy = "touch params.yaml && git restore params.yaml"
-        raise UserError(f"git status misses a change in params.yaml: {remedy}")
     try:
         git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
     except UserError:

@@ -40,9 +40,7 @@ def train(
     layers = keras.layers
     model = build(layers.Dense(50), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.1))
     chosen = settings(epochs=EPOCHS, learning_rate=0.1)
-    history = training.fit(
-        model, digits(70), digits(40, seed=1), chosen, True, recipe, str(path)
-    )
+    history = training.fit(model, digits(70), digits(40, seed=1), chosen, True, recipe, str(path))
     return saving.to_bytes(model), history
 
 
