@@ -1,7 +1,5 @@
 """Train each model for 20 steps; print a hash of its weights, before and after, and the loss.
 
-    python -m benchmarks.twenty_steps
-
 Machines that print the same hashes compute the same bits. benchmarks/arm64.sh emulates some.
 """
 

@@ -122,10 +122,7 @@ def data_warnings(data: RawData) -> Iterator[str]:
 
 
 def split_indices(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the indices 0 to n-1 into those to train on and `size` held out, chosen by `seed`.
-
-    Both are int64, in ascending order.
-    """
+    """Divide 0 to n-1 into those to train on and `size` held out by `seed`: int64, ascending."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[size:]), np.sort(order[:size])
 

@@ -109,10 +109,7 @@ def summary(predictions: Predictions) -> dict[str, float]:
 
 
 def details(predictions: Predictions) -> dict[str, float]:
-    """Return macro F1 of the labels that occur, among labels or predictions, and calibration error.
-
-    n > 0.
-    """
+    """Return macro F1, over all labels given or predicted, and calibration error; n > 0."""
     occurring = np.union1d(predictions.labels, predictions.predicted)
     return {
         "macro_f1": float(predictions.per_label["f1"][occurring].mean()),

@@ -147,9 +147,8 @@ def fit(
     callbacks, done = [*chosen, keras.callbacks.LambdaCallback(on_epoch_end=end_epoch)], 0
     if name:
         # By now, all code has been imported, which the fingerprint covers.
-        path = paths.unfinished(name, stage.fingerprint())
-        callbacks.append(checkpoint.Checkpoint(path, chosen))
-        done = callbacks[-1].state[0]
+        kept = checkpoint.Checkpoint(paths.unfinished(name, stage.fingerprint()), chosen)
+        callbacks, done = [*callbacks, kept], kept.epochs
     remaining = range(done, settings.epochs)
     epochs.fit(
         trainer.orders(len(train.labels), settings.batch_size, settings.seed, remaining),

@@ -105,16 +105,6 @@ def _data() -> str:
     return f"{path}: {len(raw.x_train):,} training images"
 
 
-def _folders() -> str:
-    with Repo() as repo:
-        folders = (repo.cache.local.path, "data/prepared", "models", "metrics", ".dvc/tmp", ".")
-    for folder in map(Path, folders):
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise UserError(f"{existing} cannot be written")
-    return "can be written"
-
-
 def _pipeline() -> str:
     try:
         with Repo() as repo:
@@ -154,7 +144,6 @@ CHECKS = {
     "Git": _git,
     "params": _params,
     "data": _data,
-    "folders": _folders,
     "pipeline": _pipeline,
     "remote": _remote,
 }

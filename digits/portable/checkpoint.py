@@ -30,23 +30,22 @@ class Checkpoint(keras.callbacks.Callback):
         self.kept = time.perf_counter()
         for old in {*path.parent.glob("*")} - {path}:
             old.unlink()
-        # The epochs that were run, the variables, and the attributes of the other callbacks.
-        self.state: tuple[int, list[np.ndarray], list[dict[str, Any]]] = (0, [], [])
+        # The number of epochs that were run, the variables, and the attributes of the others.
+        self.epochs, self.values, self.attributes = 0, [], []
         # The file may be missing, or damaged after a power failure.
         with suppress(Exception), np.load(path) as arrays:
-            self.state = json.loads(
+            self.epochs, self.values, self.attributes = json.loads(
                 arrays["json"].item(),
                 object_hook=lambda read: arrays[read["array"]][()] if "array" in read else read,
             )
 
     def on_train_begin(self, logs: object = None) -> None:
-        epochs, values, attributes = self.state
-        if epochs:
-            print(f"epoch {epochs + 1} of {self.params['epochs']}, continued", flush=True)
-            for variable, value in zip(self._variables(), values, strict=True):
+        if self.epochs:
+            print(f"epoch {self.epochs + 1} of {self.params['epochs']}, continued", flush=True)
+            for variable, value in zip(self._variables(), self.values, strict=True):
                 variable.assign(value)
-            for callback, attribute in zip(self.others, attributes, strict=True):
-                vars(callback).update(attribute)
+            for other, attributes in zip(self.others, self.attributes, strict=True):
+                vars(other).update(attributes)
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         last = self.model.stop_training or epoch + 1 == self.params["epochs"]
@@ -70,6 +69,8 @@ class Checkpoint(keras.callbacks.Callback):
         arrays: dict[str, Any] = {}
 
         def name_of(array: object) -> dict[str, str]:
+            if not isinstance(array, np.ndarray | np.generic):
+                raise TypeError(f"{type(array)} cannot be kept")
             arrays[name := f"array{len(arrays)}"] = array
             return {"array": name}
 
