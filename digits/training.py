@@ -1,13 +1,12 @@
 """Train a model: initial weights, optimizer, loss, metrics, callbacks, epochs."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from digits.data import Dataset, Split
-from digits.plumbing import params, paths, stage
+from digits.plumbing import params, paths, stage, terminal
 from digits.plumbing.errors import UserError
 from digits.portable import formats, runtime
 
@@ -127,8 +126,7 @@ def fit(
     epochs.compile(**arguments, jit_compile=compiled)
     unportable = ", ".join(layers.unportable(model)) if portable else ""
     if unportable:
-        warning = f"warning: {unportable} may give different bits on other machines"
-        print(warning, file=sys.stderr)
+        terminal.warn(f"{unportable} may give different bits on other machines")
     # Left to the first step, creating their variables makes TensorFlow trace it twice.
     epochs.optimizer.build(epochs.trainable_variables)
     epochs.compute_metrics(None, epochs.labels[:1], epochs(epochs.images[:1]))

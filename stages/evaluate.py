@@ -1,6 +1,5 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from pydantic import Field
 from digits import data, metrics
 from digits.data import Dataset
 from digits.metrics import Predictions
-from digits.plumbing import files, params, paths
+from digits.plumbing import files, params, paths, terminal
 from digits.plumbing.errors import UserError
 from digits.plumbing.stage import Outputs, run_stage
 from digits.portable import formats, runtime
@@ -40,11 +39,10 @@ def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -
     def logits(images: np.ndarray) -> np.ndarray:
         values = compute(images)
         if count := inference.saturated(model, values):
-            print(
-                f"warning: {source}: several outputs are exactly 1 for {count} of {len(images)} "
-                "images, so the saved model predicts different labels than those in metrics/; "
-                "lower learning_rate",
-                file=sys.stderr,
+            terminal.warn(
+                f"{source}: several outputs are exactly 1 for {count} of {len(images)} images, so "
+                "the saved model predicts different labels than those in metrics/; "
+                "lower learning_rate"
             )
         return values
 
