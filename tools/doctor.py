@@ -79,6 +79,8 @@ def _shell() -> str:
 
 def _git() -> str:
     refuse_conflicts()
+    # Git refuses to read a clone of a different user.
+    git("rev-parse", "HEAD")
     try:
         git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
     except UserError:
