@@ -6,13 +6,11 @@ Compilation counts, importing TensorFlow does not.
 import json
 import sys
 import time
-from importlib import import_module
 
+from benchmarks.twenty_steps import models
 from digits import data, training
 from digits.data import Split
-from digits.plumbing import params
 from digits.portable import runtime
-from stages import evaluate
 
 WAYS = {
     # This is a script as in a notebook.
@@ -33,10 +31,7 @@ def main(way: str) -> None:
     import keras
 
     seconds = {}
-    for name in params.load("evaluate", evaluate.Settings).models:
-        stage = import_module(f"stages.train_{name}")
-        settings = params.load(f"train_{name}", stage.Settings)
-        model = stage.build(raw.x_train.shape[1:], len(raw.names), settings)
+    for name, model, settings in models(raw):
         started = time.perf_counter()
         if way in ("portable", "fastest"):
             training.fit(model, train, validation, settings, portable)

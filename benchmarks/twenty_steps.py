@@ -1,13 +1,12 @@
 """Train each model for 20 steps; print a hash of its weights, before and after, and the loss.
 
-    python -m benchmarks.twenty_steps
-
 Machines that print the same hashes compute the same bits. benchmarks/arm64.sh emulates some.
 """
 
 import hashlib
+from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +22,14 @@ if TYPE_CHECKING:
 STEPS = 20
 
 
+def models(raw: data.RawData, **changes: Any) -> Iterator[tuple[str, "keras.Model", Any]]:
+    """Yield the name of each model, the model before training, and its settings with changes."""
+    for name in params.load("evaluate", evaluate.Settings).models:
+        stage = import_module(f"stages.train_{name}")
+        settings = params.load(f"train_{name}", stage.Settings).model_copy(update=changes)
+        yield name, stage.build(raw.x_train.shape[1:], len(raw.names), settings), settings
+
+
 def weights_hash(model: "keras.Model") -> str:
     return hashlib.sha256(b"".join(part.tobytes() for part in model.get_weights())).hexdigest()[:16]
 
@@ -30,13 +37,10 @@ def weights_hash(model: "keras.Model") -> str:
 def main() -> None:
     raw = data.read_raw("mnist")
     portable = runtime.start(portable=True)
-    for name in params.load("evaluate", evaluate.Settings).models:
-        stage = import_module(f"stages.train_{name}")
-        settings = params.load(f"train_{name}", stage.Settings).model_copy(update={"epochs": 1})
+    for name, model, settings in models(raw, epochs=1):
         n = STEPS * settings.batch_size
         train = Split(data.scale(raw.x_train[:n]), raw.y_train[:n])
         nothing = Split(train.images[:0], train.labels[:0])
-        model = stage.build(raw.x_train.shape[1:], len(raw.names), settings)
         before = weights_hash(model)
         loss = training.fit(model, train, nothing, settings, portable)["loss"][0]
         after = weights_hash(model)

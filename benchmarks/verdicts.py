@@ -1,7 +1,5 @@
 """Print how often verdicts are wrong, as in docs/experiments.md; figures out of bounds are bold.
 
-    python -m benchmarks.verdicts
-
 A run has an image right where the image's difficulty for the architecture, a part of its own, and a
 shift of all images add up to less than a threshold.
 """

@@ -1,7 +1,7 @@
 """Raw data sets (data/raw/), and the images that the stages pass on (data/prepared/)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ class Dataset(NamedTuple):
     name: str
     labels: tuple[str, ...]
     shape: tuple[int, ...]
-    splits: Mapping[str, Split]
+    splits: dict[str, Split]
 
     @property
     def num_pixels(self) -> int:
@@ -70,17 +70,15 @@ def read_raw(name: str) -> RawData:
     arrays = formats.parse_arrays(files.read(path), str(path), RawData._fields)
     for problem in _problems(arrays):
         raise UserError(f"{path}: {problem}")
-    names = tuple(map(str, _names(arrays)))
-    arrays.pop("names", None)
+    names = tuple(map(str, arrays.pop("names")))
     return RawData(**arrays, names=names)
 
 
-def _names(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    return arrays.get("names", np.arange(int(arrays["y_train"].max()) + 1).astype(str))
-
-
 def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """Yield problems in a raw data set. Stop at the first: later checks assume it is solved."""
+    """Yield problems in a raw data set, and name its labels if it does not.
+
+    Stop at the first: later checks assume it is solved.
+    """
     yield from (f"has no array {name}" for name in RawData._fields[:4] if name not in arrays)
     for part in ("train", "test"):
         images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
@@ -94,7 +92,8 @@ def _problems(arrays: dict[str, np.ndarray]) -> Iterator[str]:
     train, test = arrays["x_train"].shape[1:], arrays["x_test"].shape[1:]
     if train != test:
         yield f"x_test has images of shape {test}, x_train of {train}"
-    names = _names(arrays)
+    numbers = np.arange(int(arrays["y_train"].max()) + 1)
+    names = arrays.setdefault("names", numbers.astype(str))
     printable = names.dtype.kind == "U" and all(name and name.isprintable() for name in names.flat)
     if not printable or names.ndim != 1 or len(set(names)) < len(names):
         wanted = "unique, printable strings of shape (labels,)"
@@ -123,10 +122,7 @@ def data_warnings(data: RawData) -> Iterator[str]:
 
 
 def split_indices(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the indices 0 to n-1 into those to train on and `size` held out, chosen by `seed`.
-
-    Both are int64, in ascending order.
-    """
+    """Divide 0 to n-1 into those to train on and `size` held out by `seed`: int64, ascending."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[size:]), np.sort(order[:size])
 
@@ -145,7 +141,6 @@ def read(splits: Sequence[str]) -> Dataset:
     """Read some splits from data/prepared/. Raises UserError if a file is missing or damaged."""
     description = describe(files.read(paths.DATASET), str(paths.DATASET))
     dataset = Dataset(**description.model_dump(), splits={})
-    prepared = {}
     for name in splits:
         path = paths.prepared(name)
         arrays = formats.parse_arrays(files.read(path), str(path), Split._fields)
@@ -160,5 +155,5 @@ def read(splits: Sequence[str]) -> Dataset:
         ):
             fit = f"images (float32) and labels (uint8) do not fit each other and {paths.DATASET}"
             raise UserError(f"{path}: {fit}; run dvc repro --force prepare")
-        prepared[name] = Split(images, labels)
-    return dataset._replace(splits=prepared)
+        dataset.splits[name] = Split(images, labels)
+    return dataset

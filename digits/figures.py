@@ -41,18 +41,13 @@ def examples(
 ) -> bytes:
     """Draw the first `count` test images, float32 (n, ...), with label and predictions."""
     names, labels = dataset.labels, next(iter(predicted.values())).labels[:count]
-    return _grid(
-        f"{dataset.name}, test images: label, and the prediction of each model",
-        images[:count],
-        [f"label {names[label]}" for label in labels],
-        [
-            [
-                f"{name} {names[model.predicted[row]]}{'' if model.correct[row] else WRONG}"
-                for name, model in predicted.items()
-            ]
-            for row in range(len(labels))
-        ],
-    )
+    captions = [[f"label {names[label]}"] for label in labels]
+    for name, model in predicted.items():
+        for row, lines in enumerate(captions):
+            mark = "" if model.correct[row] else WRONG
+            lines.append(f"{name} {names[model.predicted[row]]}{mark}")
+    title = f"{dataset.name}, test images: label, and the prediction of each model"
+    return _grid(title, images[:count], captions)
 
 
 def mistakes(dataset: Dataset, name: str, images: np.ndarray, predictions: Predictions) -> bytes:
@@ -60,19 +55,16 @@ def mistakes(dataset: Dataset, name: str, images: np.ndarray, predictions: Predi
     wrong, names = np.flatnonzero(~predictions.correct), dataset.labels
     most_confident = np.argsort(-predictions.confidence[wrong], kind="stable")
     worst = wrong[most_confident][: 3 * COLUMNS]
-    return _grid(
-        f"{dataset.name}, {name} model: most confident mistakes "
-        f"({len(worst)} of {len(wrong)}), with confidence",
-        images[worst],
-        [f"#{row}: label {names[predictions.labels[row]]}" for row in worst],
+    captions = [
         [
-            [
-                f"predicted {names[predictions.predicted[row]]}{WRONG}",
-                percent(predictions.confidence[row]),
-            ]
-            for row in worst
-        ],
-    )
+            f"#{row}: label {names[predictions.labels[row]]}",
+            f"predicted {names[predictions.predicted[row]]}{WRONG}",
+            percent(predictions.confidence[row]),
+        ]
+        for row in worst
+    ]
+    shown = f"most confident mistakes ({len(worst)} of {len(wrong)}), with confidence"
+    return _grid(f"{dataset.name}, {name} model: {shown}", images[worst], captions)
 
 
 def percent(fraction: float) -> str:
@@ -109,8 +101,7 @@ def confusion(dataset: Dataset, name: str, predictions: Predictions) -> bytes:
         total, mistakes = len(predictions.labels), np.sum(~predictions.correct)
         title = f"{dataset.name}, {name} model: {mistakes:,} mistakes in {total:,} test images"
         left_out = f" ({total - np.sum(drawn):,} left out)" if not drawn.all() else ""
-        axes.set(title=title + left_out)
-        axes.set(xlabel="prediction", ylabel="label")
+        axes.set(title=title + left_out, xlabel="prediction", ylabel="label")
         long = max(map(len, dataset.labels)) > 2
         if count <= MAX_CELLS:
             axes.set_xticks(range(count), dataset.labels, rotation=90 if long else 0)
@@ -143,9 +134,8 @@ def weights(dataset: Dataset, name: str, kernel: np.ndarray) -> bytes:
             axes.set(title=label, xticks=[], yticks=[])
         legend = "weight (red for the label, blue against)"
         figure.colorbar(shades, ax=tiles, label=legend, pad=0.02)
-        which = (
-            "each label" if len(images) == len(dataset.labels) else f"the first {MAX_CELLS} labels"
-        )
+        few = len(dataset.labels) <= MAX_CELLS
+        which = "each label" if few else f"the first {MAX_CELLS} labels"
         figure.suptitle(f"{dataset.name}, {name} model: the weight of each pixel for {which}")
         figure.supxlabel("pixel column")
         figure.supylabel("pixel row")
@@ -185,16 +175,14 @@ def reliability(dataset: Dataset, predicted: Mapping[str, Predictions]) -> bytes
     return _png(draw, 7, 7)
 
 
-def _grid(
-    title: str, images: np.ndarray, above: Sequence[str], below: Sequence[Sequence[str]]
-) -> bytes:
-    """Draw images float32 (n, ...) in rows of COLUMNS, a line above and lines below each.
+def _grid(title: str, images: np.ndarray, captions: Sequence[Sequence[str]]) -> bytes:
+    """Draw images float32 (n, ...) in rows of COLUMNS, each with a line above and lines below.
 
     Lines that end in WRONG stand out, and so does the frame of their image.
     """
-    longest = max(map(len, [*above, *chain(*below)]), default=0)
+    longest = max(map(len, chain(*captions)), default=0)
     gap = max(GAP, LETTER * longest - TILE)
-    step = TILE + CAPTION + LINE * max(map(len, below), default=0)
+    step = TILE + CAPTION + LINE * (max(map(len, captions), default=1) - 1)
     rows = max(1, -(-len(images) // COLUMNS))
     width, height = gap + COLUMNS * (TILE + gap), HEADING + rows * step
 
@@ -204,21 +192,22 @@ def _grid(
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.text(width / 2, HEADING / 2, title, ha="center", va="center", fontsize=14)
-        for number, image in enumerate(map(_drawable, images)):
+        for number, (image, (above, *below)) in enumerate(zip(images, captions, strict=True)):
             left = gap + (number % COLUMNS) * (TILE + gap)
             top = HEADING + (number // COLUMNS) * step + LINE
             down, across = np.array(image.shape[:2]) * TILE / max(image.shape[:2])
             extent = (left, left + across, top + down, top)
-            axes.imshow(image, extent=extent, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
-            wrong = any(line.endswith(WRONG) for line in below[number])
+            pixels = _drawable(image)
+            axes.imshow(pixels, extent=extent, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+            wrong = any(line.endswith(WRONG) for line in below)
             color, line = (VERMILLION, 3.0) if wrong else (GRAY, 0.8)
             axes.add_patch(Rectangle((left, top), across, down, fill=False, color=color, lw=line))
             middle = left + TILE / 2
-            axes.text(middle, top - 0.06, above[number], ha="center", va="bottom", fontsize=10)
-            for row, text in enumerate(below[number]):
+            axes.text(middle, top - 0.06, above, ha="center", va="bottom", fontsize=10)
+            for row, text in enumerate(below):
                 color = VERMILLION if text.endswith(WRONG) else "black"
-                place = (middle, top + TILE + 0.06 + row * LINE)
-                axes.text(*place, text, ha="center", va="top", fontsize=10, color=color)
+                y = top + TILE + 0.06 + row * LINE
+                axes.text(middle, y, text, ha="center", va="top", fontsize=10, color=color)
 
     return _png(draw, width, height)
 

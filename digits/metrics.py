@@ -109,10 +109,7 @@ def summary(predictions: Predictions) -> dict[str, float]:
 
 
 def details(predictions: Predictions) -> dict[str, float]:
-    """Return macro F1 of the labels that occur, among labels or predictions, and calibration error.
-
-    n > 0.
-    """
+    """Return macro F1, over all labels given or predicted, and calibration error; n > 0."""
     occurring = np.union1d(predictions.labels, predictions.predicted)
     return {
         "macro_f1": float(predictions.per_label["f1"][occurring].mean()),
@@ -163,11 +160,9 @@ def proportion_ci95(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, n
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
     """
-    fraction = successes / n
-    center = (fraction + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    margin = (
-        Z_95 * np.sqrt(fraction * (1 - fraction) / n + (Z_95 / (2 * n)) ** 2) / (1 + Z_95**2 / n)
-    )
+    fraction, scale = successes / n, 1 + Z_95**2 / n
+    center = (fraction + Z_95**2 / (2 * n)) / scale
+    margin = Z_95 * np.sqrt(fraction * (1 - fraction) / n + (Z_95 / (2 * n)) ** 2) / scale
     return center - margin, center + margin
 
 
@@ -189,12 +184,9 @@ def per_label(labels: np.ndarray, predicted: np.ndarray, count: int) -> dict[str
 
 def count_pairs(baseline: np.ndarray, model: np.ndarray) -> PairedCounts:
     """Count the same n > 0 images by which predictions, bool (n,) each, are correct."""
-    return PairedCounts(
-        both_right=int(np.sum(baseline & model)),
-        only_baseline_right=int(np.sum(baseline & ~model)),
-        only_model_right=int(np.sum(model & ~baseline)),
-        both_wrong=int(np.sum(~baseline & ~model)),
-    )
+    # In the order of the fields: 0 if both are right, 1 if only the baseline is, ...
+    kinds = 2 * ~baseline + ~model
+    return PairedCounts(*np.bincount(kinds, minlength=4).tolist())
 
 
 def compare(baseline: str, predicted: dict[str, Predictions]) -> list[dict[str, str | float | int]]:

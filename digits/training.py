@@ -1,21 +1,18 @@
 """Train a model: initial weights, optimizer, loss, metrics, callbacks, epochs."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.data import Dataset, Split
-from digits.plumbing import params, paths, stage
+from digits.plumbing import params, paths, stage, terminal
 from digits.plumbing.errors import UserError
 from digits.portable import formats, runtime
 
 if TYPE_CHECKING:
     import keras
 
-KEPT_EVERY_SECONDS = 30
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -82,14 +79,8 @@ def train(
 
     saving.check(model, f"stages/train_{name}.py", dataset.num_pixels, dataset.num_labels)
     stage.check_declared((paths.model(name), paths.history(name)))
-
-    def unfinished() -> Path:
-        return paths.unfinished(name, stage.fingerprint())
-
-    splits = dataset.splits
-    history = fit(
-        model, splits["train"], splits["validation"], settings, portable, recipe, unfinished
-    )
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    history = fit(model, train, validation, settings, portable, recipe, name)
     return {
         paths.model(name): saving.to_bytes(model),
         paths.history(name): formats.csv_bytes(history),
@@ -112,21 +103,21 @@ def fit(
     settings: Settings,
     portable: bool,
     recipe: Recipe = recipe,
-    unfinished: Callable[[], Path] | None = None,
+    name: str = "",
 ) -> dict[str, list[Any]]:
     """Train `model` in place; `portable` is the result of `start`.
 
-    A training that was killed goes on from the state that it kept at the path that `unfinished`
-    returns, which is called when all code has been imported. Returns the history: epoch (from 1)
-    and HISTORY, a value per epoch; without validation images the val_ columns hold None. Raises
-    UserError if training diverges.
+    With a `name`, a training that was killed goes on from the state that it kept. Returns the
+    history: epoch (from 1) and HISTORY, a value per epoch; without validation images the val_
+    columns hold None. Raises UserError if training diverges.
     """
     import keras
 
     from digits.portable import checkpoint, layers, trainer
 
     arguments = recipe(settings, -(-len(train.labels) // settings.batch_size))
-    chosen = arguments.pop("callbacks")
+    history = keras.callbacks.History()
+    chosen = [*arguments.pop("callbacks"), history]
     # A layer, loss or metric that mixes the images of a batch must not see the padding of the last.
     mixes = "metrics" in arguments or not layers.separates_images(model)
     pad = not mixes and getattr(arguments["loss"], "reduction", "") == "mean_with_sample_weight"
@@ -135,26 +126,14 @@ def fit(
     epochs.compile(**arguments, jit_compile=compiled)
     unportable = ", ".join(layers.unportable(model)) if portable else ""
     if unportable:
-        warning = f"warning: {unportable} may give different bits on other machines"
-        print(warning, file=sys.stderr)
+        terminal.warn(f"{unportable} may give different bits on other machines")
     # Left to the first step, creating their variables makes TensorFlow trace it twice.
     epochs.optimizer.build(epochs.trainable_variables)
     epochs.compute_metrics(None, epochs.labels[:1], epochs(epochs.images[:1]))
-    history, done, state = keras.callbacks.History(), 0, None
-    path = unfinished() if unfinished else None
-    for old in {*path.parent.glob("*")} - {path} if path else ():
-        old.unlink()
-    if path and (state := checkpoint.read(path)):
-        done = state[0]
-        print(f"epoch {done + 1} of {settings.epochs}, continued", flush=True)
-    kept = started = time.perf_counter()
-
-    def begin(logs: object) -> None:
-        if state:
-            checkpoint.restore(state, epochs, [*chosen, history])
+    started = time.perf_counter()
 
     def end_epoch(epoch: int, logs: dict[str, float]) -> None:
-        nonlocal started, kept
+        nonlocal started
         if not all(map(math.isfinite, logs.values())):
             problem = f"the loss is not finite after epoch {epoch + 1}: training diverged"
             raise UserError(f"{problem}; lower learning_rate in params.yaml")
@@ -162,31 +141,24 @@ def fit(
         seconds, started = time.perf_counter() - started, time.perf_counter()
         line = f"epoch {epoch + 1}/{settings.epochs}  {values}  {seconds:.1f} s"
         print(line.replace("accuracy", "acc"), flush=True)
-        last = epochs.stop_training or epoch + 1 == settings.epochs
-        if path and not last and started - kept >= KEPT_EVERY_SECONDS:
-            checkpoint.write(path, epoch + 1, epochs, [*chosen, history])
-            kept = time.perf_counter()
 
+    callbacks, done = [*chosen, keras.callbacks.LambdaCallback(on_epoch_end=end_epoch)], 0
+    if name:
+        # By now, all code has been imported, which the fingerprint covers.
+        kept = checkpoint.Checkpoint(paths.unfinished(name, stage.fingerprint()), chosen)
+        callbacks, done = [*callbacks, kept], kept.epochs
+    remaining = range(done, settings.epochs)
     epochs.fit(
-        trainer.orders(
-            len(train.labels), settings.batch_size, settings.seed, range(done, settings.epochs)
-        ),
+        trainer.orders(len(train.labels), settings.batch_size, settings.seed, remaining),
         shuffle=False,
         initial_epoch=done,
         epochs=settings.epochs,
         steps_per_epoch=1,
         validation_data=validation if len(validation.labels) else None,
         validation_batch_size=5000,
-        # The last one, since it keeps and restores the state of the others.
-        callbacks=[
-            *chosen,
-            history,
-            keras.callbacks.LambdaCallback(on_train_begin=begin, on_epoch_end=end_epoch),
-        ],
+        callbacks=callbacks,
         verbose=0,
     )
-    if path:
-        path.unlink(missing_ok=True)
     numbers = [epoch + 1 for epoch in history.epoch]
     columns = {name: history.history.get(name, [None] * len(numbers)) for name in HISTORY}
     return {"epoch": numbers} | columns

@@ -68,10 +68,8 @@ def read(folder: Path, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         for path in sorted(_folder(folder, label).glob("*.png"))
     ]
     if not kept:
-        raise UserError(
-            f"{folder}: no images kept here; "
-            f"keep some: python -m handwriting PICTURE --label {labels[-1]} --keep {folder}"
-        )
+        command = f"python -m handwriting PICTURE --label {labels[-1]} --keep {folder}"
+        raise UserError(f"{folder}: no images kept here; keep some: {command}")
     others = sum(path.is_file() for path in folder.rglob("*")) - len(kept)
     if others:
         print(f"{folder}: files that --keep did not write: {others}", file=sys.stderr)
@@ -94,13 +92,11 @@ def report(
     lines = []
     for name, values in probabilities.items():
         predicted = values.argmax(axis=1)
-        n, correct = len(labels), int(np.sum(predicted == labels))
-        low, high = metrics.proportion_ci95(np.array(correct), np.array(n))
-        lines.append(
-            f"{name}: accuracy {correct / n:.3f} ({correct} of {n}), "
-            f"95% interval {low:.3f} to {high:.3f}"
-        )
         wrong = predicted != labels
+        n, correct = len(labels), np.sum(~wrong)
+        low, high = metrics.proportion_ci95(correct, np.array(n))
+        accuracy = f"accuracy {correct / n:.3f} ({correct} of {n})"
+        lines.append(f"{name}: {accuracy}, 95% interval {low:.3f} to {high:.3f}")
         confused = Counter(zip(labels[wrong], predicted[wrong], strict=True))
         lines += [
             f"  {names[label]} read as {names[other]}: {count}"
@@ -115,11 +111,9 @@ def added(folder: Path, dataset: str) -> tuple[RawData, int]:
     Raises UserError as `data.read_raw` and `read` do, or if its images have a different size.
     """
     raw = data.read_raw(dataset)
-    shape = raw.x_train.shape[1:]
-    if shape != (SIDE, SIDE):
-        raise UserError(
-            f"{paths.raw(dataset)}: its images have the shape {shape}, the kept ones {(SIDE, SIDE)}"
-        )
+    shape, own = raw.x_train.shape[1:], (SIDE, SIDE)
+    if shape != own:
+        raise UserError(f"{paths.raw(dataset)}: its images have the shape {shape}, not {own}")
     images, labels = read(folder, raw.names)
     x_train = np.concatenate([raw.x_train, images])
     y_train = np.concatenate([raw.y_train, labels])

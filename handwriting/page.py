@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
 
     # Pictures are decoded one after another, which bounds memory; no request is answered meanwhile.
     async def predict(request: Request) -> Response:
-        images = preprocess.digits(await _body(request))
+        images = preprocess.digits(await request.body())
         probabilities = recognizer(images)
         predictions = {
             name: {
@@ -134,7 +133,7 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         if request.method == "POST":
             label = request.query_params.get("label", "")
             collection.check_label(label, labels)
-        image = preprocess.digits(await _body(request))[0]
+        image = preprocess.digits(await request.body())[0]
         path, before = collection.keep(image, label, OWN)
         return JSONResponse({"path": path and str(path), "before": before})
 
@@ -149,15 +148,6 @@ def application(recognizer: Recognizer, labels: Sequence[str]) -> Starlette:
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guard)],
         exception_handlers=dict.fromkeys((UserError, OSError, ClientDisconnect), _refusal),
     )
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body of a request; what has come of a large one waits in a file for the rest."""
-    with SpooledTemporaryFile(max_size=2**16) as file:
-        async for part in request.stream():
-            file.write(part)
-        file.seek(0)
-        return file.read()
 
 
 async def _guard(request: Request, call_next: RequestResponseEndpoint) -> Response:

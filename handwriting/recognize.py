@@ -1,6 +1,5 @@
 """Run the models on images."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -59,8 +58,6 @@ def start(trained: Trained) -> Recognizer:
 
     Raises UserError if a model is not for images of 28x28 pixels.
     """
-    if sys.stderr.isatty():
-        print("Loading TensorFlow...", file=sys.stderr, flush=True)
     portable = runtime.start(params.load("runtime", runtime.Settings).portable)
 
     from digits.portable import inference, saving

@@ -1,6 +1,5 @@
 """Models and data -> metrics, predictions, the comparison with the baseline, figures (metrics/)."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from pydantic import Field
 from digits import data, metrics
 from digits.data import Dataset
 from digits.metrics import Predictions
-from digits.plumbing import files, params, paths
+from digits.plumbing import files, params, paths, terminal
 from digits.plumbing.errors import UserError
 from digits.plumbing.stage import Outputs, run_stage
 from digits.portable import formats, runtime
@@ -40,11 +39,10 @@ def keras_model(content: bytes, source: str, dataset: Dataset, portable: bool) -
     def logits(images: np.ndarray) -> np.ndarray:
         values = compute(images)
         if count := inference.saturated(model, values):
-            print(
-                f"warning: {source}: several outputs are exactly 1 for {count} of {len(images)} "
-                "images, so the saved model predicts different labels than those in metrics/; "
-                "lower learning_rate",
-                file=sys.stderr,
+            terminal.warn(
+                f"{source}: several outputs are exactly 1 for {count} of {len(images)} images, so "
+                "the saved model predicts different labels than those in metrics/; "
+                "lower learning_rate"
             )
         return values
 
@@ -77,24 +75,21 @@ def predict(
 
 def tables(name: str, dataset: Dataset, predicted: Mapping[str, Predictions]) -> Outputs:
     """Return the metrics of one model, and its predictions."""
-    predictions = {
-        paths.predictions(name, split): formats.csv_bytes(
-            {
-                "index": range(len(part.labels)),
-                "label": part.labels,
-                "prediction": part.predicted,
-                "confidence": part.confidence,
-            }
-        )
-        for split, part in predicted.items()
-    }
     scores = {split: metrics.summary(part) for split, part in predicted.items()}
-    return predictions | {
+    by_label = {"label": dataset.labels, **predicted["test"].per_label}
+    outputs = {
         paths.metrics(name): formats.json_bytes(scores),
-        paths.per_label(name): formats.csv_bytes(
-            {"label": dataset.labels, **predicted["test"].per_label}
-        ),
+        paths.per_label(name): formats.csv_bytes(by_label),
     }
+    for split, part in predicted.items():
+        columns = {
+            "index": range(len(part.labels)),
+            "label": part.labels,
+            "prediction": part.predicted,
+            "confidence": part.confidence,
+        }
+        outputs[paths.predictions(name, split)] = formats.csv_bytes(columns)
+    return outputs
 
 
 def pictures(
@@ -129,27 +124,22 @@ def main() -> Outputs:
     models = {name: (path := find(name), files.read(path)) for name in settings.models}
 
     portable = runtime.start(portable)
-    predicted: dict[str, dict[str, Predictions]] = {}
-    kernels: dict[str, np.ndarray | None] = {}
     outputs: Outputs = {}
+    test: dict[str, Predictions] = {}
+    kernels: dict[str, np.ndarray | None] = {}
+    details = []
     for name, (path, content) in models.items():
-        predicted[name], kernels[name] = predict(path, content, dataset, portable)
-        outputs |= tables(name, dataset, predicted[name])
-    test = {name: by_split["test"] for name, by_split in predicted.items()}
-    details = [
-        {"model": name, "split": split, **metrics.summary(part), **metrics.details(part)}
-        for name, by_split in predicted.items()
-        for split, part in by_split.items()
-        if len(part.labels)
-    ]
-    return (
-        outputs
-        | pictures(dataset, test, kernels, settings.examples)
-        | {
-            paths.DETAILS: formats.json_bytes(details),
-            paths.COMPARISON: formats.json_bytes(metrics.compare(settings.models[0], test)),
-        }
-    )
+        predicted, kernels[name] = predict(path, content, dataset, portable)
+        outputs |= tables(name, dataset, predicted)
+        test[name] = predicted["test"]
+        details += [
+            {"model": name, "split": split, **metrics.summary(part), **metrics.details(part)}
+            for split, part in predicted.items()
+            if len(part.labels)
+        ]
+    outputs[paths.DETAILS] = formats.json_bytes(details)
+    outputs[paths.COMPARISON] = formats.json_bytes(metrics.compare(settings.models[0], test))
+    return outputs | pictures(dataset, test, kernels, settings.examples)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Raw digits -> data/prepared/: hold out a validation set, scale to 0..1, flatten."""
 
-import sys
-
 from pydantic import Field
 
 from digits import data
-from digits.plumbing import params, paths
+from digits.plumbing import params, paths, terminal
 from digits.plumbing.errors import UserError
 from digits.plumbing.stage import Outputs, run_stage
 from digits.portable import formats
@@ -26,7 +24,7 @@ def main() -> Outputs:
     settings = params.load("prepare", Settings)
     raw = data.read_raw(settings.dataset)
     for warning in data.data_warnings(raw):
-        print(f"warning: {paths.raw(settings.dataset)}: {warning}", file=sys.stderr)
+        terminal.warn(f"{paths.raw(settings.dataset)}: {warning}")
 
     n = len(raw.x_train)
     if settings.validation_size >= n:

@@ -27,9 +27,8 @@ def check(values: dict[str, Any]) -> None:
     for model in params.check("evaluate", evaluate.Settings, values).models:
         stage = f"train_{model}"
         if not find_spec(f"stages.{stage}"):
-            raise UserError(
-                f"{paths.PARAMS}: evaluate.models has {model}, but no stages/{stage}.py"
-            )
+            problem = f"evaluate.models has {model}, but no stages/{stage}.py"
+            raise UserError(f"{paths.PARAMS}: {problem}")
         params.check(stage, import_module(f"stages.{stage}").Settings, values)
 
 

@@ -20,9 +20,9 @@ def read(path: Path) -> bytes:
     return content
 
 
-def changed() -> list[str]:
-    """Return the files among `inputs` whose content has changed since it was read."""
-    return [str(path) for path, read in inputs.items() if not path.is_file() or _hash(path) != read]
+def changed(hashes: Mapping[Path, bytes]) -> list[str]:
+    """Return the files whose content no longer has the given SHA-256."""
+    return [str(path) for path, old in hashes.items() if not path.is_file() or _hash(path) != old]
 
 
 def _hash(path: Path) -> bytes:

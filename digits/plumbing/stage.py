@@ -50,10 +50,10 @@ def run_stage(main: Callable[[], Outputs]) -> None:
         outputs = main()
         # DVC hashes code, parameters and data after a stage has run, and only those that dvc.yaml
         # names. dvc.lock is true only if all that was used is named, and has not changed.
-        changed = ", ".join([*params.changed(), *files.changed(), *_changed_modules()])
+        changed = [*params.changed(), *files.changed(files.inputs | _modules())]
         if changed:
             why = "changed during the run, so nothing was written; run it again"
-            raise UserError(f"{changed} {why}")
+            raise UserError(f"{', '.join(changed)} {why}")
         check_declared(outputs)
         files.write_all(outputs)
 
@@ -104,17 +104,12 @@ def counts(module: Path, source: bytes) -> bool:
 
 
 def _modules() -> dict[Path, bytes]:
-    """Return the sources that can change a result, among those that Python compiled."""
-    return {path: source for path, source in loader.compiled.items() if counts(path, source)}
-
-
-def _changed_modules() -> list[str]:
-    """Return the modules whose file no longer holds the source that Python compiled."""
-    return [
-        str(path)
-        for path, source in _modules().items()
-        if not (loader.ROOT / path).is_file() or (loader.ROOT / path).read_bytes() != source
-    ]
+    """Return the modules that can change a result, with the SHA-256 of what Python compiled."""
+    return {
+        path: hashlib.sha256(source).digest()
+        for path, source in loader.compiled.items()
+        if counts(path, source)
+    }
 
 
 def _parameter(reference: re.Match[str]) -> str:

@@ -37,6 +37,11 @@ def announce(step: str) -> None:
         print(f"{step} ...", file=sys.stderr, flush=True)
 
 
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def columns() -> int:
     """Return the terminal's width, at most MAX_COLUMNS; MAX_COLUMNS if output is redirected."""
     return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)

@@ -5,6 +5,7 @@ Keras's `BackupAndRestore` keeps neither the history nor the state of callbacks.
 
 import io
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,51 +15,68 @@ import numpy as np
 
 from digits.plumbing import files
 
-Callbacks = list[keras.callbacks.Callback]
+KEPT_EVERY_SECONDS = 30
 
 
-def write(path: Path, epochs: int, model: keras.Model, callbacks: Callbacks) -> None:
-    """Write the number of epochs that were run, all variables, and the state of the callbacks."""
-    arrays: dict[str, Any] = {}
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the state of a training at `path`, also that of the `others`, and goes on from there.
 
-    def name_of(array: object) -> dict[str, str]:
-        if not isinstance(array, np.ndarray | np.generic):
-            raise TypeError(f"{type(array)} cannot be kept")
-        arrays[name := f"array{len(arrays)}"] = array
-        return {"array": name}
+    It is the last of the callbacks, and removes all other files of the folder.
+    """
 
-    attributes = [
-        {key: value for key, value in vars(each).items() if key != "_model" and not callable(value)}
-        for each in callbacks
-    ]
-    state = [epochs, [variable.numpy() for variable in _variables(model)], attributes]
-    # A training goes on without it where the disk is full, or where a callback keeps more than
-    # numbers, texts, lists and arrays.
-    with suppress(OSError, TypeError):
+    def __init__(self, path: Path, others: list[keras.callbacks.Callback]) -> None:
+        super().__init__()
+        self.path, self.others = path, others
+        self.kept = time.perf_counter()
+        for old in {*path.parent.glob("*")} - {path}:
+            old.unlink()
+        # The number of epochs that were run, the variables, and the attributes of the others.
+        self.epochs, self.values, self.attributes = 0, [], []
+        # The file may be missing, or damaged after a power failure.
+        with suppress(Exception), np.load(path) as arrays:
+            self.epochs, self.values, self.attributes = json.loads(
+                arrays["json"].item(),
+                object_hook=lambda read: arrays[read["array"]][()] if "array" in read else read,
+            )
+
+    def on_train_begin(self, logs: object = None) -> None:
+        if self.epochs:
+            print(f"epoch {self.epochs + 1} of {self.params['epochs']}, continued", flush=True)
+            for variable, value in zip(self._variables(), self.values, strict=True):
+                variable.assign(value)
+            for other, attributes in zip(self.others, self.attributes, strict=True):
+                vars(other).update(attributes)
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if not last and time.perf_counter() - self.kept >= KEPT_EVERY_SECONDS:
+            # A training goes on without it where the disk is full, or where a callback keeps more
+            # than numbers, texts, lists and arrays.
+            with suppress(OSError, TypeError, ValueError):
+                self.write(epoch + 1)
+            self.kept = time.perf_counter()
+
+    def on_train_end(self, logs: object = None) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def write(self, epochs: int) -> None:
+        """Write the state after a number of epochs."""
+        attributes = [
+            {name: value for name, value in vars(other).items() if not callable(value)}
+            for other in self.others
+        ]
+        state = [epochs, [variable.numpy() for variable in self._variables()], attributes]
+        arrays: dict[str, Any] = {}
+
+        def name_of(array: object) -> dict[str, str]:
+            if not isinstance(array, np.ndarray | np.generic):
+                raise TypeError(f"{type(array)} cannot be kept")
+            arrays[name := f"array{len(arrays)}"] = array
+            return {"array": name}
+
         text, content = json.dumps(state, default=name_of), io.BytesIO()
-        np.savez(content, json=np.array(text), **arrays)
-        files.write(path, content.getvalue())
+        np.savez(content, json=np.array(text), allow_pickle=False, **arrays)
+        files.write(self.path, content.getvalue())
 
-
-def read(path: Path) -> Any:
-    """Return the number of epochs, the variables, and the state of the callbacks, or None."""
-    # The file may be missing, or damaged after a power failure.
-    with suppress(Exception), np.load(path) as arrays:
-        return json.loads(
-            arrays["json"].item(),
-            object_hook=lambda found: arrays[found["array"]][()] if "array" in found else found,
-        )
-    return None
-
-
-def restore(state: Any, model: keras.Model, callbacks: Callbacks) -> None:
-    """Restore what `read` returned."""
-    _, values, attributes = state
-    for variable, value in zip(_variables(model), values, strict=True):
-        variable.assign(value)
-    for callback, attribute in zip(callbacks, attributes, strict=True):
-        vars(callback).update(attribute)
-
-
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *model.optimizer.variables]
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,7 +53,9 @@ def json_bytes(values: Mapping[str, object] | Sequence[object]) -> bytes:
 
     Raises ValueError if a number is not finite.
     """
-    return f"{json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False)}\n".encode()
+    text = json.dumps(values, default=lambda number: number.item(), allow_nan=False)
+    rounded = json.loads(text, parse_float=lambda digits: _rounded(float(digits)))
+    return f"{json.dumps(rounded, indent=2, sort_keys=True)}\n".encode()
 
 
 def parse_json(content: bytes, source: str) -> Any:
@@ -74,7 +76,7 @@ def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
         raise UserError(": ".join(filter(None, [source, place, first["msg"]]))) from None
 
 
-def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:
+def csv_bytes(columns: Mapping[str, Iterable[object]]) -> bytes:
     """Return equally long columns as CSV with a header; floats with six significant digits.
 
     Raises ValueError if the columns differ in length.
@@ -83,17 +85,11 @@ def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):
-        writer.writerow([_rounded(value) for value in row])
+        writer.writerow(map(_rounded, row))
     return text.getvalue().encode()
 
 
 def _rounded(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    if isinstance(value, np.integer):
-        return int(value)
     return value

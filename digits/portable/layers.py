@@ -143,19 +143,18 @@ def augment(images: tf.Tensor, layer: keras.Layer, seed: tf.Tensor | None) -> tf
     """In training, rotate, shift or zoom each image, float32 (n, height, width, channels)."""
     if seed is None:
         return images
-    if isinstance(layer, layers.RandomRotation):
-        limits = [layer.factor]
-    else:
-        limits = [(layer.height_lower, layer.height_upper)]
-        # With one factor, height and width are zoomed alike.
-        limits += [(layer.width_lower, layer.width_upper)] if layer.width_factor is not None else []
+    rotation = isinstance(layer, layers.RandomRotation)
+    limits = [layer.factor if rotation else (layer.height_lower, layer.height_upper)]
+    # With one factor, height and width are zoomed alike.
+    if getattr(layer, "width_factor", None) is not None:
+        limits.append((layer.width_lower, layer.width_upper))
     draws = tf.unstack(uniform((len(limits), tf.shape(images)[0], 1, 1), seed))
     by = [low + (high - low) * draw for (low, high), draw in zip(limits, draws, strict=True)]
     height, width = images.shape[1:3]
     size = tf.constant([height, width], tf.float32)
     # Each pixel of the new image, counted from the middle, comes from y and x in the old one.
     y, x = tf.meshgrid(*(tf.range(float(n)) - (n - 1) / 2 for n in (height, width)), indexing="ij")
-    if isinstance(layer, layers.RandomRotation):
+    if rotation:
         sine, cosine = tf.sin(2 * pi * by[0]), tf.cos(2 * pi * by[0])
         y, x = sine * x + cosine * y, cosine * x - sine * y
     elif isinstance(layer, layers.RandomZoom):

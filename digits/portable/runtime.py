@@ -56,8 +56,8 @@ def start(portable: bool) -> bool:
     """
     reason = unsupported_reason() if portable else None
     if reason:
-        warning = f"warning: {reason}: results are reproducible here, but differ from the committed"
-        print(f"{warning} ones in the last digits", file=sys.stderr)
+        but = "but differ from the committed ones in the last digits"
+        terminal.warn(f"{reason}: results are reproducible here, {but}")
     applied = portable and (MACHINE == "arm64" or not reason)
     settings = {
         "KERAS_BACKEND": "tensorflow",

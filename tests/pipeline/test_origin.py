@@ -73,7 +73,9 @@ def test_the_project_in_a_folder_of_python(small: Workspace) -> None:
     module = small.path / "digits/extra.py"
     module.write_text("used = True\n")
     script = small.path / "stages/prepare.py"
-    script.write_text(script.read_text().replace("import sys", "import sys\nimport digits.extra"))
+    script.write_text(
+        script.read_text().replace("from digits", "import digits.extra\nfrom digits", 1)
+    )
     code = f"import runpy, sys; sys.prefix = {str(small.path.parent)!r}; "
     code += "runpy.run_module('stages.prepare', run_name='__main__', alter_sys=True)"
     done = small.run(sys.executable, "-c", code, status=1)
@@ -89,7 +91,9 @@ def test_the_lines_that_dvc_yaml_lacks_are_named(small: Workspace) -> None:
     pipeline.write_text("".join(lines))
     (small.path / "digits/extra.py").write_text("used = True\n")
     script = small.path / "stages/prepare.py"
-    script.write_text(script.read_text().replace("import sys", "import sys\nimport digits.extra"))
+    script.write_text(
+        script.read_text().replace("from digits", "import digits.extra\nfrom digits", 1)
+    )
     package = small.path / "digits/portable/formats/__init__.py"
     package.parent.mkdir()
     package.write_text((small.path / "digits/portable/formats.py").read_text())

@@ -35,7 +35,7 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
 
 
 def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
-    code = small.path / "digits/training.py"
+    code = small.path / "digits/portable/checkpoint.py"
     code.write_text(code.read_text().replace("KEPT_EVERY_SECONDS = 30", "KEPT_EVERY_SECONDS = 0"))
     small.set_params(**{"train_linear.epochs": 300})
     model = small.path / "models/linear.keras"

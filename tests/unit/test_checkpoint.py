@@ -7,7 +7,8 @@ import keras
 import pytest
 
 from digits import training
-from digits.portable import saving
+from digits.plumbing import paths
+from digits.portable import checkpoint, saving
 from tests.unit.test_training import build, digits, settings
 
 EPOCHS = 30
@@ -39,15 +40,14 @@ def train(
     layers = keras.layers
     model = build(layers.Dense(50), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.1))
     chosen = settings(epochs=EPOCHS, learning_rate=0.1)
-    history = training.fit(
-        model, digits(70), digits(40, seed=1), chosen, True, recipe, lambda: path
-    )
+    history = training.fit(model, digits(70), digits(40, seed=1), chosen, True, recipe, str(path))
     return saving.to_bytes(model), history
 
 
 @pytest.fixture(autouse=True)
 def keeping_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "KEPT_EVERY_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "KEPT_EVERY_SECONDS", 0)
+    monkeypatch.setattr(paths, "unfinished", lambda name, _: Path(name))
 
 
 def test_a_training_that_was_killed_goes_on(
@@ -69,7 +69,7 @@ def test_a_training_that_was_killed_goes_on(
 
 
 def test_nothing_is_kept_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "KEPT_EVERY_SECONDS", 3600)
+    monkeypatch.setattr(checkpoint, "KEPT_EVERY_SECONDS", 3600)
     with pytest.raises(KilledError):
         train(tmp_path / "abc.npz", kill_after=2)
     assert not list(tmp_path.iterdir())
