@@ -58,6 +58,8 @@ def recognize_pictures(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if (options.label is None) != (options.keep is None):
         raise UserError("--label and --keep only work together: --label 7 --keep data/own")
+    if options.save and options.save.exists():
+        raise UserError(f"{options.save} already exists; save to a new folder")
     trained = recognize.read(options.rev)
     if options.keep:
         collection.check_label(options.label, trained.labels)

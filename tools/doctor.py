@@ -79,8 +79,12 @@ def _shell() -> str:
 
 def _git() -> str:
     refuse_conflicts()
-    # Git refuses to read a clone of a different user.
-    git("rev-parse", "HEAD")
+    # DVC may have changed it in the second in which Git looked at it last.
+    content = git("hash-object", "params.yaml").strip()
+    known = content in git("ls-files", "--stage", "params.yaml")
+    if not known and not git("status", "--porcelain", "params.yaml"):
+        remedy = "touch params.yaml && git restore params.yaml"
+        raise UserError(f"git status misses a change in params.yaml: {remedy}")
     try:
         git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
     except UserError:
@@ -105,6 +109,16 @@ def _data() -> str:
     if warnings := "; ".join(data.data_warnings(raw)):
         return Note(f"{path}: {warnings}")
     return f"{path}: {len(raw.x_train):,} training images"
+
+
+def _folders() -> str:
+    with Repo() as repo:
+        folders = (repo.cache.local.path, "data/prepared", "models", "metrics", ".dvc/tmp", ".")
+    for folder in map(Path, folders):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise UserError(f"{existing} cannot be written")
+    return "can be written"
 
 
 def _pipeline() -> str:
@@ -146,6 +160,7 @@ CHECKS = {
     "Git": _git,
     "params": _params,
     "data": _data,
+    "folders": _folders,
     "pipeline": _pipeline,
     "remote": _remote,
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.conftest import NOWHERE, Workspace
 
-ALL = ["Python", "packages", "shell", "Git", "params", "data", "pipeline", "remote"]
+ALL = ["Python", "packages", "shell", "Git", "params", "data", "folders", "pipeline", "remote"]
 
 
 def doctor(workspace: Workspace, problems: str = "", **options: Any) -> dict[str, str]:
@@ -62,13 +62,16 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     (small.path / "dvc.yaml").write_text("stages:\n  prepare: 5\n")
     invalid = "'./dvc.yaml' validation failed"
     assert small.make("push", status=2).stderr.startswith(f"error: {invalid}")
-    said = doctor(small, problems="params pipeline")
+    (small.path.parent / "file").touch()
+    small.dvc("cache", "dir", "--local", "../file/cache")
+    said = doctor(small, problems="params folders pipeline")
     assert "note data/raw/small.npz: the largest value in x_train is 15; " in said["data"]
     assert "train_hidden.epochs is 0; must be" in said["params"]
     assert "train_hidden.units is 'ten'; must be" in said["params"]
+    assert "/file cannot be written" in said["folders"]
     assert f"{invalid}; for more: dvc status" in said["pipeline"]
     small.set_params(**{"evaluate.models": ["linear", "nobody"]})
-    said = doctor(small, problems="params pipeline")
+    said = doctor(small, problems="params folders pipeline")
     assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")
 
 
@@ -89,12 +92,17 @@ def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspac
     assert doctor(small)["pipeline"] == "ok changed since the last run: nothing"
 
 
-def test_git_refuses_the_clone_or_knows_nobody(small: Workspace) -> None:
+def test_git_refuses_the_clone_knows_nobody_or_has_not_noticed_a_change(small: Workspace) -> None:
     said = doctor(small, problems="Git", env={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     assert "git config --global --add safe.directory" in said["Git"]
     nobody = ("env", "-u", "GIT_COMMITTER_NAME", "-u", "GIT_COMMITTER_EMAIL", sys.executable)
     lines = small.run(*nobody, "-m", "tools.doctor").stdout
     assert re.search("(?m)^note +Git .*git config --global user.name", lines)
+    # As after an experiment that failed within a second.
+    small.run("git", "update-index", "--assume-unchanged", "params.yaml")
+    small.set_params(**{"prepare.seed": 2})
+    said = doctor(small, problems="Git")
+    assert said["Git"].endswith("touch params.yaml && git restore params.yaml")
 
 
 def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:

@@ -119,7 +119,7 @@ def test_models_for_images_of_a_different_shape(small: Workspace, handwriting: C
         ("7.png --rev nowhere", "'nowhere': no branch, tag, commit or experiment has that name"),
         ("7.png --save new --label x --keep own", "x: not a label; labels are 0, 1, 2"),
         ("7.png --label 7", "--label and --keep only work together"),
-        ("7.png --save empty", "empty: File exists"),
+        ("7.png --save empty", "empty already exists; save to a new folder"),
         ("7.png --save LICENSE/seen", "LICENSE/seen: "),
         ("score empty", "empty: no images kept here; "),
         ("score damaged", "damaged/1/0.png: not a readable PNG file"),
