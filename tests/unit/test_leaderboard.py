@@ -73,15 +73,6 @@ def test_no_table_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.M
         assert len(below) == 1 and "parameter_0" in grid[0] + below[0]
 
 
-def test_columns_are_the_parameters_that_differ_and_ties_name_the_oldest() -> None:
-    linear = SETTINGS._replace(model="linear", hyperparameters=(("epochs", "7"),))
-    runs = [model("new", 0.9), model("old", 0.9), model("linear", 0.8, linear)]
-    board = leaderboard(runs)
-    assert board[0] == "Validation accuracy, dataset mnist, units 100"
-    assert board[2].split()[:3] == ["model", "epochs", "accuracy"]
-    assert board[3].endswith("  old")
-
-
 def test_other_formats_have_everything_and_escape_it() -> None:
     name = 'a|<b>,"'
     runs = [model(name, 0.9, units("1" * 50)), model("main", 0.8, FASHION, "two")]
