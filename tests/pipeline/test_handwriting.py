@@ -16,7 +16,7 @@ from digits import data
 from digits.plumbing.files import write
 from digits.plumbing.stage import run_main
 from handwriting import preprocess
-from handwriting.__main__ import _response, main
+from handwriting.__main__ import main
 from revisions import files
 from tests.conftest import MODELS, Done, Workspace
 from tests.photographs import SEVEN, drawn, file_bytes
@@ -104,17 +104,14 @@ def test_standard_input_and_another_revision(small: Workspace, handwriting: Comm
     ("command", "error"),
     [
         ("empty", "empty: no pictures in this folder"),
-        ("/dev/null", "/dev/null: not a regular file"),
         ("\x1b[2J.png", "?[2J.png: No such file"),
         ("7.png --rev nowhere", "'nowhere': no branch, tag, commit or experiment has that name"),
         ("7.png --save new --label x --keep own", "x: not a label; labels are 0, 1, 2"),
         ("7.png --label 7", "--label and --keep only work together"),
         ("7.png --save empty", "empty already exists; save to a new folder"),
-        ("7.png --save LICENSE/seen", "LICENSE/seen: "),
         ("score empty", "empty: no images kept here; "),
         ("score damaged", "damaged/1/0.png: not a readable PNG file"),
         ("dataset own --add-to small --as mnist", "data/raw/mnist.npz already exists"),
-        ("dataset own --add-to small --as small", "data/raw/small.npz.dvc already exists"),
         ("dataset own --add-to small --as ../new", "../new: not a name for a data set"),
         ("dataset own --add-to none --as new", "data/raw/none.npz: no such file"),
     ],
@@ -129,17 +126,6 @@ def test_bad_input(small: Workspace, handwriting: Command, command: str, error: 
     assert not (small.path / "new").exists()
     assert done.stderr.startswith(f"error: {error}")
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_labels_of_several_characters() -> None:
-    labels = ["007", "1", "12"]
-    for numbers, text in (([1, 2], "1 12"), ([0], "007")):
-        assert (
-            _response({"linear": np.eye(3)[numbers]}, labels, np.ones((1, 28, 28)))["linear"][
-                "digit"
-            ]
-            == text
-        )
 
 
 def test_from_kept_images_to_a_data_set(small: Workspace, handwriting: Command) -> None:
