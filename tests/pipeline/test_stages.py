@@ -123,17 +123,12 @@ def test_other_layers_images_and_labels(
 ) -> None:
     """With random numbers in training, too, the same seed gives the same bytes."""
 
-    def build(
-        shape: tuple[int, ...], num_labels: int, _: train_hidden.Settings
-    ) -> keras.Sequential:
+    def build(shape: Any, num_labels: int, _: object) -> keras.Sequential:
         picture = [keras.Input((1680,)), layers.Reshape(shape), layers.RandomTranslation(0.1, 0.1)]
         convolution = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()]
-        dense = [
-            layers.LayerNormalization(),
-            layers.Dropout(0.2),
-            layers.Dense(num_labels, "softmax"),
-        ]
-        return keras.Sequential([*picture, *convolution, layers.Flatten(), *dense])
+        flat = [layers.Flatten(), layers.LayerNormalization(), layers.Dropout(0.2)]
+        last = layers.Dense(num_labels, "softmax")
+        return keras.Sequential([*picture, *convolution, *flat, last])
 
     inside.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
     raw, names = dict(np.load(paths.raw("small"))), [f"$$ {number}" for number in range(1100)]

@@ -32,13 +32,6 @@ def test_a_damaged_npz_file_is_named(content: bytes, reason: str) -> None:
     assert str(error.value) == f"a.npz: not a usable .npz file ({reason})"
 
 
-def test_nothing_is_unpickled() -> None:
-    content = io.BytesIO()
-    np.savez(content, a=np.array([{}]))
-    with pytest.raises(UserError, match="Object arrays cannot be loaded when allow_pickle=False"):
-        formats.parse_arrays(content.getvalue(), "a.npz", ["a"])
-
-
 def test_json_is_sorted_and_rounded() -> None:
     content = formats.json_bytes([{"b": {"z": np.float64(2 / 3), "a": np.int64(7)}, "a": (1 / 3,)}])
     assert content.split() == b'[ { "a": [ 0.333333 ], "b": { "a": 7, "z": 0.666667 } } ]'.split()
