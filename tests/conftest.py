@@ -40,7 +40,6 @@ NOWHERE = "http://127.0.0.1:9"
 COUNT_LINES = {
     name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
 }
-ONE_HOUR_MS = 3_600_000
 Done = subprocess.CompletedProcess[str]
 
 
@@ -296,7 +295,7 @@ def browser() -> Iterator[Browser]:
     if not program:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     # A busy machine may be slow; that is no failure. (0 would be taken for the default.)
-    expect.set_options(timeout=ONE_HOUR_MS)
+    expect.set_options(timeout=3_600_000)
     nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(

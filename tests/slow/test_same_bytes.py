@@ -19,14 +19,12 @@ needs_qemu = pytest.mark.skipif(
 CIRCUMSTANCES = {
     "FREETYPE_PROPERTIES": "truetype:interpreter-version=35",
     "KERAS_BACKEND": "jax",
-    "KERAS_MAX_EPOCHS": "1",
     "LC_ALL": "C",
     "MPLBACKEND": "nonsense",
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "PYTHONHASHSEED": "12345",
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_NUM_INTRAOP_THREADS": "5",
-    "TF_XLA_FLAGS": "--nonsense",
     "TZ": "Pacific/Kiritimati",
     "XLA_FLAGS": "--nonsense",
 }

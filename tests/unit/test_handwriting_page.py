@@ -67,10 +67,6 @@ def test_a_request_without_the_token_is_refused(port: int) -> None:
         assert ask(port, f"{base}keep?label=7") == refusal, base
 
 
-def test_an_unknown_method_is_refused(port: int) -> None:
-    assert [ask(port, path, method="CONNECT")[0] for path in ("", "names", "/")] == [405] * 3
-
-
 def test_no_path_is_read_or_written(port: int, tmp_path: Path) -> None:
     for path in ("../page.py", "..%2fpage.py", f"./{page.__file__}", "%00", "a" * 5000):
         assert ask(port, path, method="GET")[0] == 404, path

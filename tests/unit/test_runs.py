@@ -172,14 +172,3 @@ def test_values_are_those_of_params_yaml() -> None:
     commit(text.replace('"no"', "no"))
     board = " ".join(leaderboard(fitting()))
     assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board
-
-
-def test_the_trained_models_in_the_order_of_the_list() -> None:
-    outs = {name: [{"path": f"models/{name}.keras"}] for name in ("hidden", "linear")}
-    stages: dict[str, Any] = {f"train_{name}": {"outs": out} for name, out in outs.items()}
-    deps = [entry for out in outs.values() for entry in out]
-    stages["evaluate"] = {"deps": deps, "params": {"params.yaml": {"evaluate": {}}}}
-    assert files.Lock.model_validate({"stages": stages}).models.keys() == {"hidden", "linear"}
-    stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
-    listed = files.Lock.model_validate({"stages": stages}).models
-    assert [*listed.items()] == [(name, f"models/{name}.keras") for name in ("linear", "hidden")]
