@@ -12,13 +12,10 @@ import scipy.stats
 import yaml
 
 from digits.plumbing import paths
-from digits.plumbing.errors import UserError
 from revisions import files
-from revisions.compare import parse_predictions
 from tests.conftest import MODELS, WIDE, Workspace
 
 HIDDEN = paths.predictions("hidden", "validation")
-HEADER = "index,label,prediction,confidence"
 STALE = "does not match dvc.lock; run dvc checkout, dvc pull or dvc repro"
 
 
@@ -34,7 +31,7 @@ def compare(
 def predictions(wrong: range) -> bytes:
     """The file of a model that takes some of 300 sevens for ones."""
     rows = [f"{image},7,{1 if image in wrong else 7},0.5" for image in range(300)]
-    return "\n".join([HEADER, *rows]).encode()
+    return "\n".join(["index,label,prediction,confidence", *rows]).encode()
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -267,20 +264,6 @@ def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
     said = compare(small, "wide", split="test", status=1)
     assert said.startswith("error: wide and workspace use different test images, or prepare")
     assert "error: REV and REV2 must name revisions: " in compare(small, "", status=1)
-
-
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ("0,7,7,nan", ": an index, "),
-        ("0,7.9,7,0.5", ": an index, "),
-        ("1,7,7,0.5", ": an index, "),
-        ("0,7,x,0.5", " is not a table of four columns"),
-    ],
-)
-def test_invalid_predictions_are_refused(row: str, problem: str) -> None:
-    with pytest.raises(UserError, match=f"^main: linear.csv{problem}"):
-        parse_predictions(f"{HEADER}\n{row}\n".encode(), "main: linear.csv")
 
 
 def test_the_result(small: Workspace) -> None:

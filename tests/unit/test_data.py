@@ -55,7 +55,6 @@ def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) ->
     with pytest.raises(UserError) as error:
         read_raw(**change)
     assert str(error.value).startswith(f"data/raw/mine.npz: {message}")
-    assert ("multiply by 255 first" in str(error.value)) == ("float" in message)
 
 
 def test_probable_mistakes_are_warned_of() -> None:
@@ -69,8 +68,6 @@ def test_probable_mistakes_are_warned_of() -> None:
         return [*data.data_warnings(data.RawData(train, labels, test, labels, names))]
 
     assert warnings(images[:5], images[5:]) == []
-    (dark,) = warnings(images[:5] // 200 * 16, images[5:])
-    assert dark == "the largest value in x_train is 16; pixels go from 0 to 255"
     (bright,) = warnings(255 - images[:5], images[5:])
     assert bright.startswith("the edges of most images are bright; pixels go from 0 (paper) to 255")
     said = "no training image has the label 0; labels start from 0"
