@@ -155,10 +155,10 @@ def test_other_layers_images_and_labels(
 
 
 def test_the_terminal_shows_progress_and_no_chatter(small_pipeline: Workspace) -> None:
-    printed = (small_pipeline.path.parent / "stdout").read_text()
+    printed = (small_pipeline.path / ".dvc/tmp/stdout").read_text()
     assert "small: 1200 images to train on, 300 to validate, 300 to test\n" in printed
     assert printed.count("\nepoch 2/2  loss ") == len(MODELS)
-    assert (small_pipeline.path.parent / "stderr").read_text() == ""
+    assert (small_pipeline.path / ".dvc/tmp/stderr").read_text() == ""
 
 
 def test_dvc_draws_each_file_once(small_pipeline: Workspace) -> None:
