@@ -30,6 +30,8 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
         assert second.startswith("ERROR: failed to reproduce 'train_linear'")
     assert not (small.path / "models/linear.keras").exists()
     assert not list(small.path.rglob(".*.part"))
+    # A training is kept after 30 seconds.
+    assert not (small.path / ".unfinished").exists()
 
     # All is in the cache.
     small.run("git", "restore", "params.yaml")

@@ -1,4 +1,4 @@
-"""Each formula against a value worked out another way: by hand, by SciPy, or published."""
+"""Each formula against a value worked out another way: by hand or by SciPy."""
 
 import numpy as np
 import pytest

@@ -4,7 +4,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from pydantic import Field
 
 from digits.plumbing import params
 from digits.plumbing.errors import UserError
@@ -66,16 +65,6 @@ def test_other_mistakes_in_a_group() -> None:
         with pytest.raises(UserError) as error:
             params.check("runtime", runtime.Settings, values)
         assert str(error.value).splitlines() == [f"params.yaml: {message}" for message in messages]
-
-
-def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
-    class Mine(params.Group):
-        dropout: float = Field(0.5, ge=0, lt=1)
-
-    path.write_text("mine: {}\n")
-    assert params.load("mine", Mine).dropout == 0.5
-    with pytest.raises(UserError, match=r"^params\.yaml: mine\.dropout is 2; Input should be less"):
-        params.check("mine", Mine, {"mine": {"dropout": 2}})
 
 
 @pytest.mark.parametrize(
