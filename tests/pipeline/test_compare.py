@@ -77,6 +77,9 @@ def test_the_better_one_is_named_in_words(small: Workspace) -> None:
 
 
 def test_nothing_differs(small: Workspace) -> None:
+    # With the stages in the order of their names.
+    write_lock(small, small.lock())
+    small.commit()
     # An annotated tag is an object of its own.
     small.run("git", "tag", "--message", "As it is", "same")
     said = compare(small, "same")
