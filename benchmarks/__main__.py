@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tabulate import tabulate
 
 from benchmarks import fit
@@ -19,13 +20,13 @@ from digits import data
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from digits.plumbing.loader import ROOT
-from digits.plumbing.stage import run_main
+from digits.plumbing.stage import PIPELINE, run_main
 
 FITS = {name: f"python -m benchmarks.fit {way}" for way, name in fit.WAYS.items()}
 WRITTEN = "data/prepared models metrics dvc.lock .dvc/cache"
 STAGES = {
-    name: f"python -m stages.{name}"
-    for name in ("prepare", "train_linear", "train_hidden", "evaluate")
+    name: stage["cmd"]
+    for name, stage in yaml.safe_load((ROOT / PIPELINE).read_text("utf-8"))["stages"].items()
 }
 PROCESSES = {
     "Keras's own fit in one script": "python -m benchmarks.fit keras",

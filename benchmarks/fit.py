@@ -1,4 +1,4 @@
-"""Train both models in one of the WAYS, and print the seconds as JSON.
+"""Train all models in one of the WAYS, and print the seconds as JSON.
 
 Compilation counts, importing TensorFlow does not.
 """
@@ -6,12 +6,13 @@ Compilation counts, importing TensorFlow does not.
 import json
 import sys
 import time
+from importlib import import_module
 
 from digits import data, training
 from digits.data import Split
 from digits.plumbing import params
 from digits.portable import runtime
-from stages import train_hidden, train_linear
+from stages import evaluate
 
 WAYS = {
     # This is a script as in a notebook.
@@ -32,7 +33,8 @@ def main(way: str) -> None:
     import keras
 
     seconds = {}
-    for name, stage in (("linear", train_linear), ("hidden", train_hidden)):
+    for name in params.load("evaluate", evaluate.Settings).models:
+        stage = import_module(f"stages.train_{name}")
         settings = params.load(f"train_{name}", stage.Settings)
         model = stage.build(raw.x_train.shape[1:], len(raw.names), settings)
         started = time.perf_counter()
@@ -54,8 +56,7 @@ def main(way: str) -> None:
                 verbose=0,
             )
         seconds[name] = time.perf_counter() - started
-    seconds["**both**"] = seconds["linear"] + seconds["hidden"]
-    print(json.dumps(seconds))
+    print(json.dumps(seconds | {"**together**": sum(seconds.values())}))
 
 
 if __name__ == "__main__":

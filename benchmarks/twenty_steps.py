@@ -6,6 +6,7 @@ Machines that print the same hashes compute the same bits. benchmarks/arm64.sh e
 """
 
 import hashlib
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from digits import data, training
 from digits.data import Split
 from digits.plumbing import params
 from digits.portable import runtime
-from stages import train_hidden, train_linear
+from stages import evaluate
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,8 @@ def weights_hash(model: "keras.Model") -> str:
 def main() -> None:
     raw = data.read_raw("mnist")
     portable = runtime.start(portable=True)
-    for name, stage in (("linear", train_linear), ("hidden", train_hidden)):
+    for name in params.load("evaluate", evaluate.Settings).models:
+        stage = import_module(f"stages.train_{name}")
         settings = params.load(f"train_{name}", stage.Settings).model_copy(update={"epochs": 1})
         n = STEPS * settings.batch_size
         train = Split(data.scale(raw.x_train[:n]), raw.y_train[:n])

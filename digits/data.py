@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 
 from digits.plumbing import files, paths
 from digits.plumbing.errors import UserError
@@ -29,6 +30,15 @@ class Split(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
+
+
+class Description(BaseModel):
+    """data/prepared/dataset.json: the names of a data set and its labels, and an image's shape."""
+
+    name: str
+    labels: tuple[str, ...]
+    # Earlier versions took images of this shape alone, and did not write it.
+    shape: tuple[int, ...] = (28, 28)
 
 
 class Dataset(NamedTuple):
@@ -126,10 +136,15 @@ def scale(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), math.prod(images.shape[1:])) / np.float32(255)
 
 
+def describe(content: bytes, source: str) -> Description:
+    """Parse a dataset.json. Raises UserError, which names `source`, if it is not one."""
+    return formats.parse(Description.model_validate_json, content, source)
+
+
 def read(splits: Sequence[str]) -> Dataset:
     """Read some splits from data/prepared/. Raises UserError if a file is missing or damaged."""
-    content = formats.parse_json(files.read(paths.DATASET), str(paths.DATASET))
-    dataset = Dataset(content["name"], tuple(content["labels"]), tuple(content["shape"]), {})
+    description = describe(files.read(paths.DATASET), str(paths.DATASET))
+    dataset = Dataset(**description.model_dump(), splits={})
     prepared = {}
     for name in splits:
         path = paths.prepared(name)
@@ -141,6 +156,7 @@ def read(splits: Sequence[str]) -> Dataset:
             or images.shape != (len(labels), dataset.num_pixels)
             or labels.ndim != 1
             or labels.max(initial=0) >= dataset.num_labels
+            or (name != "validation" and not len(labels))
         ):
             fit = f"images (float32) and labels (uint8) do not fit each other and {paths.DATASET}"
             raise UserError(f"{path}: {fit}; run dvc repro --force prepare")

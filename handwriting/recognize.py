@@ -34,10 +34,15 @@ class Trained(NamedTuple):
 def read(rev: str = files.WORKSPACE) -> Trained:
     """Read the models of a branch, tag, commit, experiment or the workspace.
 
-    Raises UserError if there is no such revision, or if its models are not those in dvc.lock.
+    Raises UserError if there is no such revision, if its models are not those in dvc.lock, or if
+    they are for images of a different shape.
     """
     revision = files.find(rev)
-    return Trained(files.read_models(revision), files.describe(revision).labels)
+    description = files.describe(revision)
+    if description.shape != (SIDE, SIDE):
+        problem = f"images have the shape {description.shape}, but handwriting is read as 28x28"
+        raise UserError(f"{rev}: its {problem} pixels: choose a different --rev or data set")
+    return Trained(files.read_models(revision), description.labels)
 
 
 def with_revision(here: Trained, rev: str) -> Trained:

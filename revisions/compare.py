@@ -257,7 +257,7 @@ def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
     """Return the lines of the command that puts a revision's missing seeds into DVC's queue."""
     if not seeds:
         return []
-    lock = files.lock(revision).only("prepare", *seeds)
+    lock = files.lock(revision).upstream(*seeds)
     changes = files.diff(lock.parameters | lock.sources, files.current_inputs(lock))
     options = {key: old for key, (old, _) in changes.items() if "/" not in key and old != "none"}
     # If code or data differ, the command runs at the commit, which has the parameters, too.
@@ -274,13 +274,15 @@ def _command(revision: Revision, seeds: Mapping[str, list[str]]) -> list[str]:
 
 
 def origin(revision: Revision) -> str:
-    """Describe a revision: its commit and date, and the changes since its run."""
+    """Describe a revision: its commit and date, and what makes its run doubtful."""
     text = f"based on {revision.commit[:7]}"
     if revision.name != WORKSPACE:
         show = ("show", "--no-patch", "--format=%cd", "--date=format:%Y-%m-%d %H:%M")
         text = f"{revision.commit[:7]}, {files.git(*show, revision.commit).strip()}"
-    changed = files.stale_inputs(revision)
-    return f"{text}, changed since its run: {changed}" if changed else text
+    if changed := files.stale_inputs(revision):
+        text = f"{text}, changed since its run: {changed}"
+    unrun = runs.unrun_parameters(revision)
+    return f"{text}; {unrun}" if unrun else text
 
 
 def main() -> None:

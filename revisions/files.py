@@ -10,10 +10,10 @@ import io
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from dvc.api import DVCFileSystem
@@ -21,18 +21,19 @@ from dvc.utils.flatten import flatten
 from dvc_data.index import DataIndexDirError
 from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field
 
+from digits import data
+from digits.data import Description
 from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError, first_line
 from digits.plumbing.terminal import redact
-from digits.portable.formats import parse_json
+from digits.portable import formats
 
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
 # Git's output is parsed here, so it must not depend on the user's settings.
 GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
-T = TypeVar("T")
 # Limits of a dvc.lock that others wrote: nested deeper, it crashes PyYAML, and in a few bytes,
 # aliases can stand for any number of values.
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 20_000, 100
@@ -55,13 +56,6 @@ class File(BaseModel):
 
     path: str = Field(pattern=r"^[^\x00-\x1f]+$")
     md5: str = ""
-
-
-class Description(BaseModel):
-    """data/prepared/dataset.json."""
-
-    labels: tuple[str, ...]
-    shape: tuple[int, ...] = (28, 28)
 
 
 class Stage(BaseModel):
@@ -92,12 +86,16 @@ class Lock(BaseModel):
 
         DVC keeps stages that dvc.yaml no longer has.
         """
+        return self.upstream("evaluate").stages or self.stages
+
+    def upstream(self, *names: str) -> "Lock":
+        """Return the part of it that has these stages, and all stages that they build on."""
         writers = {file.path: name for name, stage in self.stages.items() for file in stage.outs}
-        used = [name for name in ["evaluate"] if name in self.stages]
+        used = [name for name in names if name in self.stages]
         for name in used:
             named = (writers.get(file.path, name) for file in self.stages[name].deps)
             used += [writer for writer in dict.fromkeys(named) if writer not in used]
-        return {name: stage for name, stage in self.stages.items() if name in used or not used}
+        return Lock(stages={name: stage for name, stage in self.stages.items() if name in used})
 
     @property
     def sources(self) -> dict[str, str]:
@@ -136,10 +134,6 @@ class Lock(BaseModel):
                     return f"{name} used a different {file.path}"
         return ""
 
-    def only(self, *stages: str) -> "Lock":
-        """Return the part of it that has these stages."""
-        return Lock(stages={name: self.stages[name] for name in stages if name in self.stages})
-
 
 def _by_key(items: Iterable[tuple[str, str]]) -> dict[str, str]:
     values: dict[str, list[str]] = {}
@@ -156,6 +150,8 @@ def find(name: str) -> Revision:
     answer = git("cat-file", "--batch-check", stdin=f"{wanted}^{{commit}}")
     if re.fullmatch(r"[0-9a-f]{40} commit \d+\n", answer):
         return Revision(name, answer[:40])
+    if name == WORKSPACE:
+        raise UserError("no commit yet: git add --all && git commit --message 'First commit'")
     known = references()
     same = [revision for revision in known if revision.name == name]
     if len(same) == 1:
@@ -187,7 +183,7 @@ def git(*arguments: str, stdin: str = "") -> str:
         check=False,
     )
     if done.returncode:
-        raise UserError(done.stderr.decode(errors="replace").strip())
+        raise UserError(redact(done.stderr.decode(errors="replace").strip()))
     return done.stdout.decode(errors="surrogateescape")
 
 
@@ -245,17 +241,7 @@ def parse_lock(content: bytes, run: str) -> Lock:
         if isinstance(value, dict | list):
             inner = value.values() if isinstance(value, dict) else value
             waiting += [(item, depth + 1) for item in inner]
-    return parse(Lock.model_validate, values, f"{run}: {LOCK}")
-
-
-def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
-    """Have pydantic check content. Raises UserError, which names `source`."""
-    try:
-        return validate(content)
-    except ValidationError as unfit:
-        first = unfit.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{source}: {where}: {first['msg']}") from None
+    return formats.parse(Lock.model_validate, values, f"{run}: {LOCK}")
 
 
 @functools.cache
@@ -322,9 +308,8 @@ def read_models(revision: Revision) -> dict[str, bytes]:
 def describe(revision: Revision) -> Description:
     """Read the description of the revision's data. Before labels had names, they were 0 to 9."""
     if str(paths.DATASET) not in lock(revision).outputs:
-        return Description(labels=tuple("0123456789"))
-    source = f"{revision.name}: {paths.DATASET}"
-    return parse(Description.model_validate_json, read(revision, paths.DATASET), source)
+        return Description(name="mnist", labels=tuple("0123456789"))
+    return data.describe(read(revision, paths.DATASET), f"{revision.name}: {paths.DATASET}")
 
 
 def own_metrics(revision: Revision) -> dict[str, str]:
@@ -335,7 +320,9 @@ def own_metrics(revision: Revision) -> dict[str, str]:
             if path.parent == paths.METRICS and path.suffix == ".json":
                 # A stage that dvc.yaml no longer has leaves its entry in dvc.lock, and no file.
                 with suppress(MissingOutputError):
-                    values = flatten({path.stem: parse_json(read(revision, path), str(path))})
+                    values = flatten(
+                        {path.stem: formats.parse_json(read(revision, path), str(path))}
+                    )
                     metrics |= {key: format_value(value) for key, value in values.items()}
     return dict(sorted(metrics.items()))
 

@@ -86,7 +86,9 @@ def html(first: Revision, second: Revision) -> str:
         charts=_charts(names, warnings, same_baseline=not remarks),
         remarks=remarks,
         figures=[
-            (path.name, old.get(path), new.get(path)) for path in old | new if path.suffix == ".png"
+            (path.name, *(_few_colors(side[path]) if path in side else None for side in (old, new)))
+            for path in old | new
+            if path.suffix == ".png"
         ],
         warnings=list(dict.fromkeys(warnings)),
     )
@@ -110,11 +112,11 @@ def _metrics(revision: Revision, contents: Mapping[Path, bytes]) -> dict[str, An
     metrics: dict[str, Any] = {}
     for model in files.lock(revision).models:
         path = paths.metrics(model)
-        scores = files.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
+        scores = formats.parse(runs.METRICS, contents.get(path, b"{}"), f"{revision.name}: {path}")
         for split, values in scores.items():
             metrics |= {f"{model} {split} {key}": value for key, value in values.items()}
     content = contents.get(paths.DETAILS, b"[]")
-    for entry in files.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
+    for entry in formats.parse(DETAILS, content, f"{revision.name}: {paths.DETAILS}"):
         measured = f"{entry.pop('model', '?')} {entry.pop('split', '?')}"
         metrics |= {f"{measured} {readable(key)}": value for key, value in entry.items()}
     return metrics | files.own_metrics(revision)
@@ -172,6 +174,13 @@ def _png(image: np.ndarray) -> bytes:
     content = io.BytesIO()
     pixels = np.round(255 * image if color else 255 - 255 * gray).astype(np.uint8)
     Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def _few_colors(figure: bytes) -> bytes:
+    """Return a PNG file in 256 colors: less than half as long, and a figure looks the same."""
+    content = io.BytesIO()
+    Image.open(io.BytesIO(figure)).convert("RGB").quantize(256).save(content, "PNG")
     return content.getvalue()
 
 

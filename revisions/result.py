@@ -44,8 +44,8 @@ def result() -> Iterator[str]:
     yield from (f"{key}: {value}" for key, value in files.own_metrics(workspace).items())
     if changed := files.stale_inputs(workspace):
         yield f"changed since this run: {changed}; run dvc repro"
-    if unrun := runs.unrun_parameters(lock):
-        yield f"warning: {unrun}; run dvc repro --force"
+    if unrun := runs.unrun_parameters(workspace):
+        yield f"warning: {unrun}"
     try:
         for path in files.list_files(workspace, str(paths.FIGURES)):
             files.read(workspace, path)

@@ -2,15 +2,17 @@
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import FiniteFloat, TypeAdapter
 from tqdm import tqdm
 
 from digits.plumbing import paths
 from digits.plumbing.errors import UserError
+from digits.portable import formats
 from revisions import files
 from revisions.files import LOCK, Lock, Revision, Stage
 
@@ -66,32 +68,40 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
             locks[commit] = files.parse_lock(content or b"stages: {}", run)
         except UserError as error:
             reasons[run] = str(error)
-    trainings = {
-        (commit, name): _training(lock, name)
+    # `dvc commit --force` can record other parameters for the same files: the oldest ones count.
+    made_with: dict[tuple[str, ...], Any] = {}
+    age: dict[str, int] = {}
+    for commit in dict.fromkeys([*(commit for _, commit in reversed(commits)), *names]):
+        if lock := locks.get(commit):
+            for outputs, stage in _outputs(lock):
+                stage.params = made_with.setdefault(outputs, stage.params)
+            for path in lock.models.values():
+                age.setdefault(lock.outputs[path], len(age))
+    candidates = [
+        (age[lock.outputs[path]], commit, name)
         for commit, lock in locks.items()
-        for name in lock.models
-    }
-    # `dvc commit --force` can record other parameters for the same model: the oldest ones count.
-    oldest_first = dict.fromkeys([*(commit for _, commit in reversed(commits)), *names])
-    rank = {commit: number for number, commit in enumerate(oldest_first)}
-    trained_with: dict[str, dict[str, str]] = {}
-    for key in sorted(trainings, key=lambda key: rank[key[0]]):
-        trained_with.setdefault(*trainings[key])
-    age = {md5: number for number, md5 in enumerate(trained_with)}
-    candidates = [key for key, (md5, used) in trainings.items() if trained_with[md5] == used]
-    candidates.sort(key=lambda key: age[trainings[key][0]])
-    metrics = files.blobs((commit, paths.metrics(name)) for commit, name in candidates)
+        for name, path in lock.models.items()
+    ]
+    candidates.sort(key=lambda candidate: candidate[0])
+    metrics = files.blobs((commit, paths.metrics(name)) for _, commit, name in candidates)
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
     seen = set()
-    for (commit, name), content in zip(candidates, metrics, strict=True):
+    measured: dict[tuple[str, ...], dict[str, str]] = {}
+    for (md5, commit, name), content in zip(candidates, metrics, strict=True):
         lock, run = locks[commit], names[commit]
-        revision, (md5, _) = Revision(run, commit), trainings[commit, name]
+        revision = Revision(run, commit)
         try:
             if lock.gap:
                 raise UserError(f"{run}: {lock.gap}; {files.remedy(revision)}")
+            _refuse_edited(content, lock, name, revision)
             if md5 not in seen:
                 this = model(lock, name, revision, content)
+                trained = lock.upstream(f"train_{name}").parameters
+                results = (name, *(out.md5 for out in lock.stages["evaluate"].outs))
+                if measured.setdefault(results, trained) != trained:
+                    reason = "the results of evaluate are those of different parameters"
+                    raise UserError(f"{run}: {reason}; dvc repro --force evaluate")
                 listed.setdefault((this.settings, this.seeds), this)
                 seen.add(md5)
         except UserError as error:
@@ -102,33 +112,33 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     return list(listed.values())[::-1], left_out
 
 
-def _training(lock: Lock, name: str) -> tuple[str, dict[str, str]]:
-    """Return the MD5 of a model, and the parameters of its own stage and of its data."""
-    groups = ("prepare.", f"train_{name}.")
-    parameters = lock.only("prepare", f"train_{name}").parameters.items()
-    own = {key: value for key, value in parameters if key.startswith(groups)}
-    return lock.outputs[lock.models[name]], own
-
-
-def unrun_parameters(lock: Lock) -> str:
-    """Describe a parameter that the last commits do not have for the same outputs, or ""."""
-    recent = files.git("log", "-2", "--format=%H", "--", str(LOCK)).split()
+def unrun_parameters(revision: Revision) -> str:
+    """Name a parameter that the last commits have with a different value for the same outputs."""
+    recent = files.git("log", "-2", "--format=%H", revision.commit, "--", str(LOCK)).split()
+    lock = files.lock(revision)
     for content in files.blobs((commit, LOCK) for commit in recent):
         with suppress(UserError):
             old = files.parse_lock(content, "HEAD")
-            made = dict(map(_own, old.stages.items()))
-            for outputs, parameters in map(_own, lock.stages.items()):
-                for key, pair in files.diff(made.get(outputs, parameters), parameters).items():
-                    return f"{LOCK} has {key} {pair[1]} for files that were made with {pair[0]}"
+            made_with = {
+                outputs: old.upstream(outputs[0]).parameters for outputs, _ in _outputs(old)
+            }
+            for outputs, _ in _outputs(lock):
+                now = lock.upstream(outputs[0]).parameters
+                for key, pair in files.diff(made_with.get(outputs, now), now).items():
+                    if "none" not in pair:
+                        made = (
+                            f"{key} {pair[1]} for files that an earlier commit has with {pair[0]}"
+                        )
+                        return f"{LOCK} has {made}; if it was not run: dvc repro --force"
     return ""
 
 
-def _own(item: tuple[str, Stage]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the name and the MD5s of a stage's outputs, and the parameters of its own group."""
-    name, stage = item
-    group = (item for item in stage.parameters.items() if item[0].startswith(f"{name}."))
-    own = {key: files.format_value(value) for key, value in group}
-    return (name, *(out.md5 for out in stage.outs)), own
+def _outputs(lock: Lock) -> Iterator[tuple[tuple[str, ...], Stage]]:
+    """Yield the name of each stage with the MD5s of its outputs, and the stage."""
+    for name, stage in lock.stages.items():
+        sums = [out.md5 for out in stage.outs]
+        if sums and all(sums):
+            yield (name, *sums), stage
 
 
 def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
@@ -136,15 +146,12 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
 
     Raises UserError if it lacks something, or if the metrics are not those in dvc.lock.
     """
-    path, run = paths.metrics(name), revision.name
-    if files.md5_of(metrics) != lock.outputs.get(str(path)):
-        raise UserError(f"{run}: {path} does not match {LOCK}; {files.remedy(revision)}")
-    scores = files.parse(METRICS, metrics, f"{run}: {path}")
-    made_by = lock.only("prepare", f"train_{name}")
+    run = revision.name
+    _refuse_edited(metrics, lock, name, revision)
+    scores = formats.parse(METRICS, metrics, f"{run}: {paths.metrics(name)}")
+    made_by = lock.upstream(f"train_{name}")
     texts, sources = made_by.parameters, made_by.sources
     try:
-        if f"train_{name}" not in made_by.stages:
-            raise KeyError(f"train_{name}")
         texts["prepare.md5"] = sources[str(paths.raw(texts["prepare.dataset"]))][:8]
         data = {key: text for key, text in sorted(texts.items()) if key.startswith("prepare.")}
         others = {key: text for key, text in sorted(texts.items()) if key not in data}
@@ -164,6 +171,12 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
     validation_images = lock.outputs.get(str(paths.prepared("validation")), "")
     history = lock.outputs.get(str(paths.history(name)), "")
     return Model(settings, seeds, revision, accuracies, validation_images, history)
+
+
+def _refuse_edited(metrics: bytes, lock: Lock, name: str, revision: Revision) -> None:
+    path = paths.metrics(name)
+    if files.md5_of(metrics) != lock.outputs.get(str(path)):
+        raise UserError(f"{revision.name}: {path} does not match {LOCK}; {files.remedy(revision)}")
 
 
 def experiments(base: str, name: str) -> list[tuple[dict[str, str], float]]:

@@ -1,10 +1,10 @@
-"""Find the repository and the commit that workers clone, and check that they can."""
+"""Find the commit that workers clone, check that they can, and fetch the experiments on it."""
 
-import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from digits.plumbing.errors import UserError
-from digits.plumbing.terminal import redact
+from revisions.files import git
 
 
 def pushed(remote: str) -> tuple[str, str, str]:
@@ -12,35 +12,23 @@ def pushed(remote: str) -> tuple[str, str, str]:
 
     Raises UserError if the workspace has changes, or commits that the remote lacks.
     """
-    if run("git", "status", "--porcelain"):
+    if git("status", "--porcelain"):
         raise UserError("uncommitted changes (see git status): workers see only what is committed")
-    run("git", "fetch", "--quiet", remote)
-    commit = run("git", "rev-parse", "HEAD")
-    if not run("git", "branch", "--remotes", "--contains", commit, "--list", f"{remote}/*"):
+    git("fetch", "--quiet", remote)
+    commit = git("rev-parse", "HEAD").strip()
+    if not git("branch", "--remotes", "--contains", commit, "--list", f"{remote}/*"):
         raise UserError(f"commit {commit[:7]} is not on {remote}: git push {remote}")
-    url = run("git", "remote", "get-url", remote)
+    url = git("remote", "get-url", remote).strip()
     # In a worker's clone, a relative path would mean a different folder.
     url = str(Path(url).resolve()) if Path(url).is_dir() else url
-    return url, commit, run("git", "rev-parse", "--show-prefix")
+    return url, commit, git("rev-parse", "--show-prefix").strip()
 
 
-def fetch(remote: str, commit: str) -> set[str]:
-    """Fetch the experiments on `commit` that are new here; return the names of all on the remote.
-
-    They hold only what is in Git: data and models stay in the DVC remote.
-    """
+def fetch(url: str, commit: str) -> set[str]:
+    """Fetch the experiments on `commit`, without data and models; return the names of all here."""
     # DVC keeps experiments there.
-    folder = f"refs/exps/{commit[:2]}/{commit[2:]}/"
-    there = {line.split()[1] for line in run("git", "ls-remote", remote, f"{folder}*").splitlines()}
-    here = run("git", "for-each-ref", "--format=%(refname)", folder).splitlines()
-    if new := sorted(there.difference(here)):
-        run("git", "fetch", "--quiet", remote, *(f"{name}:{name}" for name in new))
-    return {name.removeprefix(folder) for name in there}
-
-
-def run(*command: str) -> str:
-    """Return the output of a command. Raises UserError with its messages if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"{' '.join(command[:2])}: {redact(done.stderr.strip())}")
-    return done.stdout.strip()
+    folder = f"refs/exps/{commit[:2]}/{commit[2:]}"
+    # Git replaces none that is here. Without a connection for a while, a sweep goes on with those.
+    with suppress(UserError):
+        git("fetch", "--quiet", url, f"{folder}/*:{folder}/*")
+    return set(git("for-each-ref", "--format=%(refname:lstrip=4)", folder).split())

@@ -130,8 +130,8 @@ def _pipeline() -> str:
         raise UserError(f"{first_line(error)}; for more: dvc status") from None
     text = f"changed since the last run: {changed}"
     with suppress(UserError):
-        if unrun := runs.unrun_parameters(files.lock(files.find(files.WORKSPACE))):
-            return Note(f"{text}; {unrun}; dvc repro --force runs it")
+        if unrun := runs.unrun_parameters(files.find(files.WORKSPACE)):
+            return Note(f"{text}; {unrun}")
     return text
 
 

@@ -1,7 +1,6 @@
 """Start and end a command; check what a stage used against dvc.yaml."""
 
 import ast
-import functools
 import hashlib
 import os
 import re
@@ -66,26 +65,14 @@ def check_declared(outputs: Iterable[Path]) -> None:
 
     The message has each line to add. A stage not in dvc.yaml is not checked.
     """
-    _check_declared(
-        frozenset([*files.inputs, *_modules()]),
-        frozenset(map(Path, params.loaded)),
-        frozenset(outputs),
-    )
-
-
-# Training asks before it begins, too: the second time, nothing new is left to check.
-@functools.cache
-def _check_declared(
-    inputs: frozenset[Path], groups: frozenset[Path], outputs: frozenset[Path]
-) -> None:
     name = getattr(sys.modules["__main__"].__spec__, "name", "").removeprefix("stages.")
     stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
     if stage is None:
         return
     missing = []
     for sections, used in (
-        (("deps",), inputs),
-        (("params",), groups),
+        (("deps",), [*files.inputs, *_modules()]),
+        (("params",), map(Path, params.loaded)),
         (("outs", "metrics", "plots"), outputs),
     ):
         entries = [entry for section in sections for entry in stage.get(section) or []]

@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.format import read_array, write_array
+from pydantic import ValidationError
 
 from digits.plumbing.errors import UserError, first_line
 
@@ -16,6 +17,7 @@ from digits.plumbing.errors import UserError, first_line
 SIGNIFICANT_DIGITS = 6
 # Python's releases mark zip entries of more bytes in different ways.
 MAX_PLAIN_ENTRY = 2**31 - 2**16
+T = TypeVar("T")
 
 
 def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -60,6 +62,16 @@ def parse_json(content: bytes, source: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source}: not JSON ({first_line(error)})") from error
+
+
+def parse(validate: Callable[[Any], T], content: Any, source: str) -> T:
+    """Have pydantic check content. Raises UserError, which names `source`."""
+    try:
+        return validate(content)
+    except ValidationError as unfit:
+        first = unfit.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(": ".join(filter(None, [source, place, first["msg"]]))) from None
 
 
 def csv_bytes(columns: Mapping[str, Sequence[object] | np.ndarray]) -> bytes:

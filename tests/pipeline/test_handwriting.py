@@ -66,6 +66,16 @@ def test_standard_input_and_another_revision(small: Workspace) -> None:
         assert line.startswith(f"error: {revision}: no models/linear.keras (neither here nor in ")
 
 
+def test_models_for_images_of_a_different_shape(small: Workspace) -> None:
+    path = small.path / "data/prepared/dataset.json"
+    content = path.read_text().replace("28", "32")
+    path.unlink()
+    path.write_text(content)
+    small.dvc("commit", "--force", "--quiet", "prepare")
+    error = "error: workspace: its images have the shape (32, 32), but handwriting is read as 28x28"
+    assert small.run_module("handwriting", "7.png", status=1).stderr.startswith(error)
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [

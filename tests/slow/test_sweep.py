@@ -78,7 +78,7 @@ def test_what_workers_cannot_get_is_refused(shared: Workspace) -> None:
     assert refusal("--workers", "0") == "error: --workers is 0; must be 1 or more\n"
     scheduler = refusal("--scheduler", "http://head:80")
     assert re.fullmatch("error: --scheduler http://head:80: .* address .*\n", scheduler)
-    assert refusal("--git-remote", "nowhere").startswith("error: git fetch: fatal: 'nowhere' does ")
+    assert refusal("--git-remote", "nowhere").startswith("error: fatal: 'nowhere' does not ")
     shared.commit()
     assert refusal().endswith(" is not on origin: git push origin\n")
     (shared.path / "new").touch()

@@ -87,9 +87,17 @@ def test_the_seed_chooses_what_is_held_out() -> None:
 def test_prepared_data_that_do_not_fit_are_refused() -> None:
     description = {"name": "mine", "labels": ["a", "b"], "shape": (2, 2, 3)}
     files.write(paths.DATASET, formats.json_bytes(description))
-    for dtype, pixels, label in (("f4", 11, 0), ("f4", 12, 2), ("u1", 12, 0)):
-        images, labels = np.zeros((1, pixels), dtype), np.full(1, label, np.uint8)
+    for dtype, count, pixels, label in (
+        ("f4", 1, 11, 0),
+        ("f4", 1, 12, 2),
+        ("u1", 1, 12, 0),
+        ("f4", 0, 12, 0),
+    ):
+        images, labels = np.zeros((count, pixels), dtype), np.full(count, label, np.uint8)
         content = formats.array_bytes({"images": images, "labels": labels})
         files.write(paths.prepared("train"), content)
         with pytest.raises(UserError, match=r"^data/prepared/train\.npz: .* run dvc repro --force"):
             data.read(("train",))
+    files.write(paths.DATASET, b'{"name": "mine", "labels": 5}')
+    with pytest.raises(UserError, match=r"^data/prepared/dataset\.json: labels: "):
+        data.read(("train",))

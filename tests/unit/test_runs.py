@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def run(data: str = "11", code: str = "12", model: str = "", **changes: Any) -> 
 
 def commit(stages: Any, metrics: object = METRICS) -> str:
     """Commit a dvc.lock with these stages, or this text, and `metrics`; returns the commit."""
+    if metrics is METRICS:
+        # No two runs have the same loss.
+        metrics = METRICS | {"test": {"accuracy": 0.75, "loss": zlib.crc32(repr(stages).encode())}}
     text = json.dumps(metrics)
     if not isinstance(stages, str):
         for out in stages.get("evaluate", {}).get("outs", []):
@@ -140,20 +144,59 @@ def test_a_run_that_does_not_fit_is_left_out_by_name(
     assert names == ["odd"] and sanitize(reason).startswith(said)
 
 
-@pytest.mark.parametrize("parameter", ["train_hidden.units", "prepare.validation_size"])
-def test_parameters_that_were_recorded_without_a_run(parameter: str) -> None:
+def test_metrics_that_were_edited_do_not_count() -> None:
+    commit(run())
+    Path("metrics/hidden.json").write_text(json.dumps(METRICS))
+    git("commit", "--quiet", "--all", "--message", "edit")
+    git("switch", "--quiet", "--create", "whole")
+    commit(run())
+    models, left_out = runs.models()
+    assert [model.revision.name for model in models] == ["whole"]
+    reason = "metrics/hidden.json does not match dvc.lock; run dvc repro, then commit"
+    assert left_out == {reason: ["main"]}
+
+
+@pytest.mark.parametrize(
+    ("stage", "key", "listed"),
+    [
+        ("train_hidden", "units", "77"),
+        ("prepare", "validation_size", "77"),
+        # A new model, but the data are those of the first run.
+        ("prepare", "validation_size", "77 in both"),
+    ],
+)
+def test_parameters_that_were_recorded_without_a_run(stage: str, key: str, listed: str) -> None:
     """`dvc commit --force` after an edit of params.yaml."""
-    stages, (group, key) = run(), parameter.split(".")
-    for value in (5, 7):
-        stages[group]["params"]["params.yaml"][group][key] = value
-        commit(stages)
-    (model,) = fitting()
-    assert (key, "5") in model.settings.data + model.settings.hyperparameters
-    said = f"dvc.lock has {parameter} 7 for files that were made with 5"
-    assert runs.unrun_parameters(files.lock(files.find("main"))) == said
+    stages = run(model="the same")
+    parameters = stages[stage]["params"]["params.yaml"][stage]
+    parameters[key] = 77
+    commit(stages)
+    parameters[key] = 100
+    if listed == "77 in both":
+        stages["train_hidden"] = run(seed=2)["train_hidden"]
+        stages["evaluate"] = run(seed=2)["evaluate"]
+    commit(stages)
+    models = fitting()
+    values = [dict(model.settings.data + model.settings.hyperparameters)[key] for model in models]
+    assert values == ["77"] * (2 if listed == "77 in both" else 1)
+    said = f"dvc.lock has {stage}.{key} 100 for files that an earlier commit has with 77; "
+    assert runs.unrun_parameters(files.find("main")).startswith(said)
+
+
+def test_results_that_were_recorded_without_a_run() -> None:
+    """`dvc commit --force evaluate` after a training: the metrics are those of the old model."""
+    commit(run(units=77), METRICS | {"test": {"accuracy": 0.7}})
+    commit(run(), METRICS | {"test": {"accuracy": 0.7}})
+    models, left_out = runs.models()
+    assert [dict(model.settings.hyperparameters)["units"] for model in models] == ["77"]
+    assert [reason.split(";")[1] for reason in left_out] == [" dvc repro --force evaluate"]
+    said = "dvc.lock has train_hidden.units 100 for files that an earlier commit has with 77; "
+    assert runs.unrun_parameters(files.find("main")).startswith(said)
 
 
 def test_a_name_that_no_revision_has() -> None:
+    with pytest.raises(UserError, match=r"^no commit yet: git add "):
+        files.find("workspace")
     commit(run())
     git("update-ref", "refs/remotes/origin/half", "main")
     git("tag", "blob", "main:dvc.lock")
@@ -169,6 +212,6 @@ def test_values_are_those_of_params_yaml() -> None:
     commit(run(units=[100, 50], schedule={"start": 1}, mode="no"))
     git("update-ref", "-d", "HEAD")
     text = Path("dvc.lock").read_text().replace('"start": 1', '"start": 2026-01-02')
-    commit(text.replace('"no"', "no"))
+    commit(text.replace('"no"', "no"), json.loads(Path("metrics/hidden.json").read_text()))
     board = " ".join(leaderboard(fitting()))
     assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board

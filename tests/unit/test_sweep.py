@@ -1,48 +1,53 @@
 """Grids and searches, and mistakes that a sweep refuses before it starts a cluster."""
 
 import math
-from typing import Any
+from copy import deepcopy
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from digits.plumbing.errors import UserError
-from sweep import grid
-from sweep.search import Experiment, Search
+from revisions import runs
+from sweep import experiments
+from sweep.__main__ import main
 
 UNITS = "train_hidden.units=8"
 RATES = "train_hidden.learning_rate=tag(log, interval(1e-4, 1e-2))"
 
 
 def test_options_are_multiplied_and_named_whatever_their_order() -> None:
-    found = grid.experiments(["train_hidden.units=8,16", "train_hidden.seed=range(1,4)"])
-    assert len(found) == 6
-    assert ["train_hidden.units=16", "train_hidden.seed=3"] in found.values()
+    grid = experiments.grid(["train_hidden.units=8,16", "train_hidden.seed=range(1,4)"])
+    assert len(grid) == 6
+    assert ["train_hidden.units=16", "train_hidden.seed=3"] in grid.values()
     other = "train_linear.seed=2"
-    assert grid.name([UNITS, other]) == grid.name([other, UNITS])
-    assert grid.name([UNITS, other]).startswith("units=8-seed=2-")
+    assert experiments.name([UNITS, other]) == experiments.name([other, UNITS])
+    assert experiments.name([UNITS, other]).startswith("units=8-seed=2-")
     # Reads the same without the groups.
-    assert grid.name(["train_hidden.seed=2"]) != grid.name([other])
+    assert experiments.name(["train_hidden.seed=2"]) != experiments.name([other])
 
 
 @pytest.mark.parametrize(
-    ("parse", "option", "reason"),
+    ("options", "reason"),
     [
-        (grid.experiments, "train_hidden.units=8,0", "train_hidden.units is 0; must be"),
-        (grid.experiments, "train_hiden.units=8", "Could not override 'train_hiden.units'"),
-        (grid.experiments, "train_hidden.units=range(1,10,0)", "range() arg 3 must not be zero"),
-        (grid.experiments, "~evaluate", "the group evaluate is missing"),
-        (grid.experiments, RATES, "an interval needs --trials"),
-        (Search, "train_linear.epochs=interval(0,9)", "train_linear.epochs is 0.0; must be an"),
-        (Search, "prepare.seed=1,2", "a search needs validation images, the same in all"),
-        (Search, "runtime.portable=true,false", "--model: whose validation accuracy"),
+        (["train_hidden.units=8,0"], "train_hidden.units is 0; must be"),
+        (["train_hiden.units=8"], "Could not override 'train_hiden.units'"),
+        (["train_hidden.units=range(1,10,0)"], "range() arg 3 must not be zero"),
+        (["~evaluate"], "the group evaluate is missing"),
+        ([RATES], "an interval needs --trials"),
+        (["train_linear.epochs=interval(0,9)", "--trials=9"], "train_linear.epochs is 0.0; must"),
+        (["prepare.seed=1,2", "--trials=9"], "a search needs validation images, the same in all"),
+        (["train_hidden.seed=1,2", "--trials=9"], "--model: whose validation accuracy"),
     ],
 )
-def test_an_invalid_option_is_refused_in_one_line(parse: Any, option: str, reason: str) -> None:
+def test_an_invalid_option_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["sweep", "-S", "train_linear.seed=1,2", "-S", *options])
     with pytest.raises(UserError) as refusal:
-        parse(["train_linear.seed=1,2", option])
+        main()
     (line,) = str(refusal.value).splitlines()
-    assert line.startswith("-") and reason in line
+    assert line.startswith("-S train_linear.seed=1,2 ") and reason in line
 
 
 def height(rate: float, units: float) -> float:
@@ -50,13 +55,14 @@ def height(rate: float, units: float) -> float:
     return -(math.log10(rate / 0.002) ** 2) - ((units - 1300) / 1000) ** 2
 
 
-def searched(total: int, seed: int = 1, start: int = 0) -> list[Experiment]:
+def searched(total: int, seed: int = 1, start: int = 0) -> list[tuple[dict[str, str], float]]:
     """The experiments of a search, interrupted at `start`, for the top of the hill."""
     done = searched(start, seed) if start else []
-    search = Search([RATES, "train_hidden.units=range(100, 2001, 100)"], seed=seed)
-    for _, overrides in search.proposals(total, lambda: done, ()):
-        parameters = dict(override.split("=") for override in overrides)
-        done.append((parameters, height(*map(float, parameters.values()))))
+    search = experiments.Search([RATES, "train_hidden.units=range(100, 2001, 100)"], None, seed)
+    with patch.object(runs, "experiments", lambda *_: deepcopy(done)):
+        for _, overrides in search.proposals("commit", total, set()):
+            parameters = dict(override.split("=") for override in overrides)
+            done.append((parameters, height(*map(float, parameters.values()))))
     return done
 
 
@@ -76,8 +82,10 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been() -> None:
     assert len({tuple(parameters.values()) for parameters, _ in whole}) == 14
 
 
+@patch.object(runs, "experiments", lambda *_: [])
 def test_a_search_ends_when_everything_was_tried_though_all_fail() -> None:
     options = ["train_hidden.units=8,16", "train_hidden.seed=range(1,4)", "train_linear.epochs=1"]
     failed: set[str] = set()
-    failed.update(name for name, _ in Search(options).proposals(9, list, failed))
+    search = experiments.Search(options, None, 1)
+    failed.update(name for name, _ in search.proposals("commit", 9, failed))
     assert len(failed) == 6
