@@ -37,10 +37,7 @@ SMALL = {
 WIDE = 48
 NOWHERE = "http://127.0.0.1:9"
 # Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.
-COUNT_LINES = {
-    name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"
-}
-ONE_HOUR_MS = 3_600_000
+COUNT_LINES = {name: os.environ[name] for name in {"COVERAGE_PROCESS_CONFIG"} & os.environ.keys()}
 Done = subprocess.CompletedProcess[str]
 
 
@@ -227,9 +224,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not made.exists():
                 make().path.parent.rename(made)
-        copy = tmp_path_factory.mktemp(name) / "copy"
-        shutil.copytree(made, copy, symlinks=True)
-        return Workspace(copy / "digits")
+        return Workspace(made / "digits").copy(tmp_path_factory.mktemp(name))
 
     return make_once
 
@@ -246,9 +241,9 @@ def small_pipeline(checkout: Checkout, once: MakeOnce) -> Workspace:
         workspace.use_small_data()
         workspace.dvc("add", "--quiet", "data/raw/small.npz")
         done = workspace.dvc("repro", env=COUNT_LINES)
-        # Its output, for the tests: outside the repository.
-        (workspace.path.parent / "stdout").write_text(done.stdout)
-        (workspace.path.parent / "stderr").write_text(done.stderr)
+        # Its output, for the tests; Git ignores this folder.
+        (workspace.path / ".dvc/tmp/stdout").write_text(done.stdout)
+        (workspace.path / ".dvc/tmp/stderr").write_text(done.stderr)
         workspace.commit("Train on the small data set")
 
         workspace.dvc("exp", "run", "--name", "wide", "-S", f"train_hidden.units={WIDE}")
@@ -296,7 +291,7 @@ def browser() -> Iterator[Browser]:
     if not program:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     # A busy machine may be slow; that is no failure. (0 would be taken for the default.)
-    expect.set_options(timeout=ONE_HOUR_MS)
+    expect.set_options(timeout=3_600_000)
     nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(

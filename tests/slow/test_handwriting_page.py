@@ -88,10 +88,3 @@ def test_pictures_are_loaded_dropped_and_pasted(page: Page, tmp_path: Path) -> N
     page.get_by_role("button", name="Clear").click()
     page.evaluate(PASTE, data)
     sees(page, "7")
-
-
-def test_the_browser_knows_each_declaration_of_the_style_sheet(page: Page) -> None:
-    style = re.sub(r"/\*.*?\*/", "", page.evaluate("fetch('page.css').then(css => css.text())"))
-    declarations = re.findall(r"[^{};]+:[^{};]+(?=[;}])", style)
-    dropped = page.evaluate("all => all.filter(one => !CSS.supports(one))", declarations)
-    assert declarations and not dropped

@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
-from tests.conftest import Workspace
+from tests.conftest import COUNT_LINES, Workspace
+
+CALLBACKS = "keras.callbacks.EarlyStopping(patience=20, restore_best_weights=True), "
+CALLBACKS += "keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1)"
+LAYERS = "keras.layers.BatchNormalization(momentum=0.5), keras.layers.Dropout(0.1)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -26,6 +30,8 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
         assert second.startswith("ERROR: failed to reproduce 'train_linear'")
     assert not (small.path / "models/linear.keras").exists()
     assert not list(small.path.rglob(".*.part"))
+    # A training is kept after 30 seconds.
+    assert not (small.path / ".unfinished").exists()
 
     # All is in the cache.
     small.run("git", "restore", "params.yaml")
@@ -35,15 +41,20 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
 
 
 def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
-    code = small.path / "digits/portable/checkpoint.py"
-    code.write_text(code.read_text().replace("KEPT_EVERY_SECONDS = 30", "KEPT_EVERY_SECONDS = 0"))
-    small.set_params(**{"train_linear.epochs": 300})
-    model = small.path / "models/linear.keras"
+    """With layers and callbacks that have a state of their own."""
+    for name, old, new in (
+        ("digits/portable/checkpoint.py", "KEPT_EVERY_SECONDS = 30", "KEPT_EVERY_SECONDS = 0"),
+        ("digits/training.py", '"callbacks": []', f'"callbacks": [{CALLBACKS}]'),
+        ("stages/train_linear.py", "keras.layers.Dense(", f"{LAYERS}, keras.layers.Dense("),
+    ):
+        code = small.path / name
+        code.write_text(code.read_text().replace(old, new))
+    small.set_params(**{"train_linear.epochs": 300, "train_linear.learning_rate": 0.1})
+    results = [small.path / "models/linear.keras", small.path / "metrics/history/linear.csv"]
 
     def first_epoch(kill_at: int | None = None) -> str:
         """Train, and kill it at an epoch; return the first line about epochs."""
-        model.unlink(missing_ok=True)
-        with small.start(sys.executable, "-m", "stages.train_linear") as stage:
+        with small.start(sys.executable, "-m", "stages.train_linear", **COUNT_LINES) as stage:
             assert stage.stdout
             first = next(stage.stdout)
             # Without such a line, it is read to the end.
@@ -52,17 +63,18 @@ def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
         return first
 
     assert first_epoch().startswith("epoch 1/300")
-    whole = model.read_bytes()
-    assert first_epoch(kill_at=20).startswith("epoch 1/300")
-    assert first_epoch(kill_at=100).endswith(" of 300, continued\n")
-    assert first_epoch(kill_at=200).endswith(" of 300, continued\n")
+    whole = [path.read_bytes() for path in results]
+    # The callbacks have acted.
+    assert 20 < whole[1].count(b"\n") < 300
+    assert first_epoch(kill_at=4).startswith("epoch 1/300")
+    assert first_epoch(kill_at=12).endswith(" of 300, continued\n")
     assert first_epoch().endswith(" of 300, continued\n")
-    assert model.read_bytes() == whole
-    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    assert [path.read_bytes() for path in results] == whole
+    assert first_epoch(kill_at=4).startswith("epoch 1/300")
     small.set_params(**{"train_linear.seed": 2})
-    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    assert first_epoch(kill_at=4).startswith("epoch 1/300")
     with (small.path / "digits/portable/layers.py").open("a") as layers:
         layers.write("# changed\n")
-    assert first_epoch(kill_at=20).startswith("epoch 1/300")
+    assert first_epoch(kill_at=4).startswith("epoch 1/300")
     assert len(list(small.path.glob(".unfinished/linear/*.npz"))) == 1
     assert small.run("git", "status", "--porcelain", ".unfinished").stdout == ""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from digits import data
-from digits.data import Split
 from digits.plumbing import files, paths
 from digits.plumbing.errors import UserError
 from digits.portable import formats
@@ -44,21 +43,17 @@ def test_a_raw_data_set_and_the_names_of_its_labels() -> None:
     [
         ({"x_train": None}, "has no array x_train"),
         ({"x_train": TINY["x_train"] / 255}, "x_train is float64 (4, 6, 6), not uint8 (n, height"),
-        ({"x_train": TINY["x_train"][:, 0]}, "x_train is uint8 (4, 6), not uint8 (n, height"),
         ({"x_train": TINY["x_train"][:, 1:]}, "x_test has images of shape (6, 6), x_train of (5,"),
         ({"x_test": TINY["x_test"][:, :0]}, "x_test is uint8 (2, 0, 6), not uint8 (n, height"),
         ({"y_test": TINY["y_test"][1:]}, "y_test is uint8 (1,), not uint8 or uint16 (2,)"),
         ({"y_test": TINY["y_test"] + np.uint8(1)}, "y_test has the label 4; labels are 0 to 3"),
-        ({"names": np.array([*"abc"])}, "y_train has the label 3; labels are 0 to 2"),
         ({"names": np.array([*"abcc"])}, "names must be unique, printable strings of"),
-        ({"names": np.array([*"abc\n"])}, "names must be unique, printable strings of"),
     ],
 )
 def test_a_raw_data_set_that_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
         read_raw(**change)
     assert str(error.value).startswith(f"data/raw/mine.npz: {message}")
-    assert ("multiply by 255 first" in str(error.value)) == ("float" in message)
 
 
 def test_probable_mistakes_are_warned_of() -> None:
@@ -72,8 +67,6 @@ def test_probable_mistakes_are_warned_of() -> None:
         return [*data.data_warnings(data.RawData(train, labels, test, labels, names))]
 
     assert warnings(images[:5], images[5:]) == []
-    (dark,) = warnings(images[:5] // 200 * 16, images[5:])
-    assert dark == "the largest value in x_train is 16; pixels go from 0 to 255"
     (bright,) = warnings(255 - images[:5], images[5:])
     assert bright.startswith("the edges of most images are bright; pixels go from 0 (paper) to 255")
     said = "no training image has the label 0; labels start from 0"
@@ -91,36 +84,20 @@ def test_the_seed_chooses_what_is_held_out() -> None:
     assert len(np.intersect1d(held_out, other)) < 50
 
 
-def test_scaling_maps_255_to_1() -> None:
-    images = np.array([[[0, 51], [102, 255]]], np.uint8)
-    scaled = data.scale(images)
-    expected = np.array([[0, 0.2, 0.4, 1]], np.float32)
-    np.testing.assert_allclose(scaled, expected, rtol=1e-7, strict=True)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels"),
-    [
-        (np.zeros((3, 12), np.float32), np.zeros(2, np.uint8)),
-        (np.zeros((2, 11), np.float32), np.zeros(2, np.uint8)),
-        (np.zeros((2, 12), np.float32), np.array([0, 2], np.uint8)),
-        (np.zeros((2, 12), np.uint8), np.zeros(2, np.uint8)),
-        (np.zeros((2, 12), np.float32), np.array([-1, 0.5])),
-        (np.zeros((0, 12), np.float32), np.zeros(0, np.uint8)),
-        (None, np.zeros(2, np.uint8)),
-    ],
-)
-def test_prepared_data_that_do_not_fit_are_refused(images: Any, labels: np.ndarray) -> None:
+def test_prepared_data_that_do_not_fit_are_refused() -> None:
     description = {"name": "mine", "labels": ["a", "b"], "shape": (2, 2, 3)}
     files.write(paths.DATASET, formats.json_bytes(description))
-    fitting = Split(np.zeros((2, 12), np.float32), np.array([0, 1], np.uint16))
-    files.write(paths.prepared("train"), formats.array_bytes(fitting._asdict()))
-    read = data.read(("train",))
-    assert (read.num_pixels, read.num_labels, read.shape) == (12, 2, (2, 2, 3))
-    arrays = {"labels": labels} if images is None else {"labels": labels, "images": images}
-    files.write(paths.prepared("train"), formats.array_bytes(arrays))
-    with pytest.raises(UserError, match=r"^data/prepared/train\.npz: .* run dvc repro --force"):
-        data.read(("train",))
+    for dtype, count, pixels, label in (
+        ("f4", 1, 11, 0),
+        ("f4", 1, 12, 2),
+        ("u1", 1, 12, 0),
+        ("f4", 0, 12, 0),
+    ):
+        images, labels = np.zeros((count, pixels), dtype), np.full(count, label, np.uint8)
+        content = formats.array_bytes({"images": images, "labels": labels})
+        files.write(paths.prepared("train"), content)
+        with pytest.raises(UserError, match=r"^data/prepared/train\.npz: .* run dvc repro --force"):
+            data.read(("train",))
     files.write(paths.DATASET, b'{"name": "mine", "labels": 5}')
     with pytest.raises(UserError, match=r"^data/prepared/dataset\.json: labels: "):
         data.read(("train",))

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import data
-from digits.plumbing import files, paths
+from digits.plumbing import files
 from digits.plumbing.errors import UserError
 from handwriting import collection, recognize
 from tests.photographs import file_bytes
-from tools import dataset
 
 LABELS = ("T-shirt/top", "Ankle boot", "..", "7")
 OWN = Path("own")
@@ -48,10 +46,6 @@ def test_images_of_another_kind_are_refused() -> None:
         files.write(OWN / "7/mine.png", file_bytes(image))
         with pytest.raises(UserError, match=r"^own/7/mine\.png: not a 28x28 grayscale PNG"):
             collection.read(OWN, LABELS)
-    x, y = np.zeros((4, 8, 8), np.uint8), np.arange(4, dtype=np.uint8)
-    files.write(paths.raw("eight"), dataset.content(data.RawData(x, y, x, y, LABELS)))
-    with pytest.raises(UserError, match=r"eight\.npz: its images have the shape \(8, 8\)"):
-        collection.added(OWN, "eight")
 
 
 def test_a_report_names_what_is_confused_most_often_first() -> None:

@@ -2,10 +2,8 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import Field
 
 from digits.plumbing import params
 from digits.plumbing.errors import UserError
@@ -54,32 +52,19 @@ def test_a_bad_value(parameter: str, values: tuple[object, ...], wanted: str) ->
         assert str(error.value).endswith('; quote it: "2024"') == (value == 2024)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
+def test_other_mistakes_in_a_group() -> None:
+    for values, *messages in (
         ({}, "the group runtime is missing"),
         ({"runtime": 5}, "runtime is 5; must be a group of parameters"),
-        ({"runtime": {}}, "runtime.portable is missing; must be true or false"),
         (
-            {"runtime": {"portable": True, "fast": 1}},
+            {"runtime": {"fast": 1}},
+            "runtime.portable is missing; must be true or false",
             "runtime.fast is not a parameter; known here: portable",
         ),
-    ],
-)
-def test_other_mistakes_in_a_group(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as error:
-        params.check("runtime", runtime.Settings, values)
-    assert str(error.value) == f"params.yaml: {message}"
-
-
-def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
-    class Mine(params.Group):
-        dropout: float = Field(0.5, ge=0, lt=1)
-
-    path.write_text("mine: {}\n")
-    assert params.load("mine", Mine).dropout == 0.5
-    with pytest.raises(UserError, match=r"^params\.yaml: mine\.dropout is 2; Input should be less"):
-        params.check("mine", Mine, {"mine": {"dropout": 2}})
+    ):
+        with pytest.raises(UserError) as error:
+            params.check("runtime", runtime.Settings, values)
+        assert str(error.value).splitlines() == [f"params.yaml: {message}" for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +74,6 @@ def test_a_field_may_have_a_default_and_no_description(path: Path) -> None:
         ("a: 1\na: 2\n", r', line 2: not YAML \(found duplicate key "a"'),
         ("a: !!python/object/apply:os.getcwd []", r", line 1: not YAML \(could not determine a co"),
         ("a: \xff", r": not YAML \('utf-8' codec can't decode byte 0xff"),
-        ("a: !!int x", r": not YAML \(invalid literal for int"),
     ],
 )
 def test_a_file_that_holds_something_else(path: Path, text: str, message: str) -> None:

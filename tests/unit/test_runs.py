@@ -49,11 +49,8 @@ def run(data: str = "11", code: str = "12", model: str = "", **changes: Any) -> 
     }
 
 
-def commit(stages: Any, metrics: object = METRICS, edited: object = None) -> str:
-    """Commit a dvc.lock with these stages, or this text, and `metrics`; returns the commit.
-
-    The metrics in Git may have been edited after the run.
-    """
+def commit(stages: Any, metrics: object = METRICS) -> str:
+    """Commit a dvc.lock with these stages, or this text, and `metrics`; returns the commit."""
     if metrics is METRICS:
         # No two runs have the same loss.
         metrics = METRICS | {"test": {"accuracy": 0.75, "loss": zlib.crc32(repr(stages).encode())}}
@@ -63,7 +60,7 @@ def commit(stages: Any, metrics: object = METRICS, edited: object = None) -> str
             out["md5"] = files.md5_of(text.encode())
         stages = json.dumps({"stages": stages})
     Path("dvc.lock").write_text(stages)
-    Path("metrics/hidden.json").write_text(json.dumps(edited) if edited else text)
+    Path("metrics/hidden.json").write_text(text)
     git("add", ".")
     git("commit", "--quiet", "--allow-empty", "--message", "run")
     return git("rev-parse", "HEAD")
@@ -118,35 +115,19 @@ def test_models_differ_in_settings_by_code_and_data_but_not_by_seeds() -> None:
     assert len({model.settings for model in fitting()}) == 3
 
 
-def nested(text: str) -> str:
-    """A dvc.lock that has this text in place of a parameter."""
-    return json.dumps({"stages": run(units=7)}).replace("7", text)
-
-
 BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
-REPRO = "; run dvc repro, then commit"
 
 
 @pytest.mark.parametrize(
     ("stages", "metrics", "said"),
     [
-        (run() | {"prepare": None}, METRICS, "dvc.lock: stages.prepare: "),
         (run() | {"prepare": {"deps": "b.py"}}, METRICS, "dvc.lock: stages.prepare.deps: "),
         (run() | {"train_a\nb": {}}, METRICS, "dvc.lock: stages.train_a?b.[key]: "),
         ("a: [", METRICS, "dvc.lock is not YAML ("),
-        (nested("[" * 30_000), METRICS, "dvc.lock is too large or nested too deeply"),
-        (nested("- " * 30_000), METRICS, "dvc.lock is too large or nested too deeply"),
-        (nested("[" * 300 + "]" * 300), METRICS, "dvc.lock is too large or nested too deeply"),
+        ("a: " + "[" * 30_000, METRICS, "dvc.lock is too large or nested too deeply"),
         (f"a0: &a0 [x]\n{BOMB}", METRICS, "dvc.lock is too large or nested too deeply"),
-        ("a: &x [*x]", METRICS, "dvc.lock is not YAML ("),
         (run(), {"test": {}, "validation": {}}, "comes from a different pipeline: 'accuracy' is "),
         (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}, "metrics/hidden.json: test.acc"),
-        (
-            run() | {"evaluate": {"deps": run()["evaluate"]["deps"]}},
-            METRICS,
-            f"metrics/hidden.json does not match dvc.lock{REPRO}",
-        ),
-        ({**run(), "evaluate": run(seed=2)["evaluate"]}, METRICS, "evaluate used a different mod"),
         ({**run(), "prepare": run("12")["prepare"]}, METRICS, "train_hidden used a different dat"),
         ({k.replace("train", "fit"): v for k, v in run(units=7).items()}, METRICS, "comes from a"),
     ],
@@ -164,24 +145,15 @@ def test_a_run_that_does_not_fit_is_left_out_by_name(
 
 
 def test_metrics_that_were_edited_do_not_count() -> None:
-    commit(run(), edited={"test": {"accuracy": 0.99}, "validation": {"accuracy": 0.99}})
-    reason = "metrics/hidden.json does not match dvc.lock" + REPRO
-    assert runs.models() == ([], {reason: ["main"]})
+    commit(run())
+    Path("metrics/hidden.json").write_text(json.dumps(METRICS))
+    git("commit", "--quiet", "--all", "--message", "edit")
     git("switch", "--quiet", "--create", "whole")
     commit(run())
     models, left_out = runs.models()
-    assert [model.revision.name for model in models] == ["whole"] and left_out == {reason: ["main"]}
-
-
-def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
-    commit(run())
-    git("switch", "--quiet", "--create", "early")
-    Path("dvc.lock").unlink()
-    Path("dvc.lock").mkdir()
-    Path("dvc.lock/x blob 9").write_text("stages: 1")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "A folder")
-    assert [model.revision.name for model in fitting()] == ["main"]
+    assert [model.revision.name for model in models] == ["whole"]
+    reason = "metrics/hidden.json does not match dvc.lock; run dvc repro, then commit"
+    assert left_out == {reason: ["main"]}
 
 
 @pytest.mark.parametrize(
@@ -222,14 +194,6 @@ def test_results_that_were_recorded_without_a_run() -> None:
     assert runs.unrun_parameters(files.find("main")).startswith(said)
 
 
-def test_a_branch_that_is_called_workspace() -> None:
-    commit(run())
-    git("switch", "--quiet", "--create", "workspace")
-    branch = commit(run(units=7))
-    git("switch", "--quiet", "--detach", "main")
-    assert {model.revision.name for model in fitting()} == {"main", branch[:7]}
-
-
 def test_a_name_that_no_revision_has() -> None:
     with pytest.raises(UserError, match=r"^no commit yet: git add "):
         files.find("workspace")
@@ -251,41 +215,3 @@ def test_values_are_those_of_params_yaml() -> None:
     commit(text.replace('"no"', "no"), json.loads(Path("metrics/hidden.json").read_text()))
     board = " ".join(leaderboard(fitting()))
     assert "units [100, 50]" in board and "mode no" in board and "start 2026-01-02" in board
-
-
-def test_the_trained_models_in_the_order_of_the_list() -> None:
-    outs = {name: [{"path": f"models/{name}.keras"}] for name in ("hidden", "linear")}
-    stages: dict[str, Any] = {f"train_{name}": {"outs": out} for name, out in outs.items()}
-    deps = [entry for out in outs.values() for entry in out]
-    stages["evaluate"] = {"deps": deps, "params": {"params.yaml": {"evaluate": {}}}}
-    assert files.Lock.model_validate({"stages": stages}).models.keys() == {"hidden", "linear"}
-    stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] = ["linear", "conv", "hidden"]
-    stages["evaluate"]["params"]["params.yaml"]["evaluate"]["models"] += [["hidden"], {"a": 1}]
-    listed = files.Lock.model_validate({"stages": stages}).models
-    assert [*listed.items()] == [(name, f"models/{name}.keras") for name in ("linear", "hidden")]
-
-
-def test_a_path_need_not_be_in_its_shortest_form() -> None:
-    commit(json.dumps({"stages": run()}).replace("models/hidden", "./models/hidden"))
-    runs.models()
-
-
-def test_git_is_read_whatever_the_user_has_configured(tmp_path: Path) -> None:
-    """Each commit is signed, and Git says so where it shows one."""
-    key, allowed = tmp_path / "key", tmp_path / "allowed"
-    subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", key], check=True)
-    allowed.write_text(f"* {key.with_suffix('.pub').read_text()}")
-    for setting in (
-        "gpg.format=ssh",
-        f"user.signingKey={key}",
-        f"gpg.ssh.allowedSignersFile={allowed}",
-        "commit.gpgSign=true",
-        "log.showSignature=true",
-        "log.follow=true",
-        "color.ui=always",
-        "core.abbrev=40",
-    ):
-        git("config", *setting.split("="))
-    head = commit(run())
-    assert files.find("main").commit == head
-    assert [model.revision.name for model in fitting()] == ["main"]

@@ -46,13 +46,9 @@ def test_a_model_comes_back_as_it_was_and_gives_logits(name: str) -> None:
 def test_models_that_are_refused() -> None:
     good = saving.to_bytes(build("sigmoid"))
     for content, message in (
-        (good[:900], "Keras cannot load it (File is not a zip file)"),
         (good.replace(b'"Dense"', b'"Dance"'), "Keras cannot load it (Bad CRC-32 for file 'config"),
         (saving.to_bytes(build("of code")), "Keras cannot load it (Requested the deserialization "),
-        (
-            saving.to_bytes(build("of 7 labels")),
-            "the model maps (None, 16) to (None, 7), but the data set has 16 pixels and 10 labels;",
-        ),
+        (saving.to_bytes(build("of 7 labels")), "the model maps (None, 16) to (None, 7), but"),
     ):
         with pytest.raises(UserError) as error:
             saving.load(content, "a.keras", 16, 10)

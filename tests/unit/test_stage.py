@@ -11,7 +11,6 @@ from digits.plumbing.errors import UserError
     [
         (UserError("a\x1b[2J\nsecond line"), "error: a?[2J\nsecond line"),
         (OSError(28, "No space left on device", "a.npz"), "error: a.npz: No space left on device"),
-        (OSError("broken"), "error: input/output: broken"),
         (KeyboardInterrupt(), 130),
     ],
 )

@@ -5,16 +5,10 @@ import pytest
 from digits.plumbing.terminal import redact, sanitize, wrap
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("https://me:secret@host/path failed", "https://***@host/path failed"),
-        ("ssh://me:se@cret@host and s3://key:secret@b", "ssh://***@host and s3://***@b"),
-        ("s3://bucket/a@b and me@host", "s3://bucket/a@b and me@host"),
-    ],
-)
-def test_credentials_in_a_url_are_not_shown(text: str, shown: str) -> None:
-    assert redact(text) == shown
+def test_credentials_in_a_url_are_not_shown() -> None:
+    text = "https://me:secret@host/path, ssh://me:se@cret@host and s3://key:secret@b failed"
+    assert redact(text) == "https://***@host/path, ssh://***@host and s3://***@b failed"
+    assert redact("s3://bucket/a@b and me@host") == "s3://bucket/a@b and me@host"
 
 
 def test_control_characters_are_not_printed() -> None:
