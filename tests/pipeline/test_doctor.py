@@ -92,11 +92,16 @@ def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspac
     assert doctor(small)["pipeline"] == "ok changed since the last run: nothing"
 
 
-def test_git_refuses_the_clone_or_knows_nobody(small: Workspace) -> None:
+def test_git_refuses_the_clone_knows_nobody_or_has_not_noticed_a_change(small: Workspace) -> None:
     said = doctor(small, problems="Git", env={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     assert "git config --global --add safe.directory" in said["Git"]
     said = doctor(small, env={"GIT_COMMITTER_NAME": ""})
     assert said["Git"].startswith("note ") and "git config --global user.name" in said["Git"]
+    # As after an experiment that failed within a second.
+    small.run("git", "update-index", "--assume-unchanged", "params.yaml")
+    small.set_params(**{"prepare.seed": 2})
+    said = doctor(small, problems="Git")
+    assert said["Git"].endswith("touch params.yaml && git restore params.yaml")
 
 
 def test_a_password_in_a_remote_is_never_shown(small: Workspace) -> None:

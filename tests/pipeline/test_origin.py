@@ -1,6 +1,7 @@
 """A stage writes nothing if dvc.lock would record other inputs than it used."""
 
 import py_compile
+import sys
 
 import pytest
 

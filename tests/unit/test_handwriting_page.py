@@ -1,6 +1,7 @@
 """The page of `make try` through its door, HTTP, with models that always see a Z."""
 
 import json
+import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -27,10 +28,15 @@ def port(
     monkeypatch.chdir(tmp_path)
     z = np.eye(len(LABELS))[-1:]
     server = page.server(page.application(lambda _: dict.fromkeys(MODELS, z), LABELS))
+    server.config.timeout_keep_alive = 1
     with page.listen() as listener:
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         yield listener.getsockname()[1]
+        unfinished = HTTPConnection(*listener.getsockname())
+        unfinished.request("POST", f"{page.BASE}recognize", headers={"Content-Length": "9"})
+        # Its turn has come when the next one is answered.
+        ask(listener.getsockname()[1], "names", method="GET")
         server.should_exit = True
         thread.join()
     assert not caplog.get_records("call") + caplog.records
@@ -65,6 +71,21 @@ def test_a_request_without_the_token_is_refused(port: int) -> None:
     for base in ("/", f"/{page.BASE}", page.BASE[:-2], page.BASE.swapcase(), "/%C3%A9/"):
         refusal = (403, "Refused. Open the address printed in the terminal.")
         assert ask(port, f"{base}keep?label=7") == refusal, base
+
+
+def test_an_unknown_method_is_refused(port: int) -> None:
+    assert [ask(port, path, method="CONNECT")[0] for path in ("", "names", "/")] == [405] * 3
+
+
+def test_idle_connections_and_slow_uploads_hold_up_nobody(port: int) -> None:
+    size = f"Host: 127.0.0.1:{port}\r\nContent-Length: {len(PICTURE)}"
+    head = f"POST {page.BASE}recognize HTTP/1.1\r\n{size}\r\n\r\n".encode()
+    sent = [b"", head[:9]] * 100 + [head] * 25 + [head + PICTURE] * 25
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in sent]
+    for connection, content in zip(connections, sent, strict=True):
+        connection.sendall(content)
+    assert {connection.recv(12) for connection in connections[-25:]} == {b"HTTP/1.1 200"}
+    assert not any(connection.recv(1) for connection in connections[:200])
 
 
 def test_no_path_is_read_or_written(port: int, tmp_path: Path) -> None:

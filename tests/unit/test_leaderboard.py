@@ -55,6 +55,15 @@ def test_rows_with_enough_seeds_are_ranked_and_the_others_stand_below() -> None:
         leaderboard([model("unvalidated", None)])
 
 
+def test_columns_are_the_parameters_that_differ_and_ties_name_the_oldest() -> None:
+    linear = SETTINGS._replace(model="linear", hyperparameters=(("epochs", "7"),))
+    runs = [model("new", 0.9), model("old", 0.9), model("linear", 0.8, linear)]
+    board = leaderboard(runs)
+    assert board[0] == "Validation accuracy, dataset mnist, units 100"
+    assert board[2].split()[:3] == ["model", "epochs", "accuracy"]
+    assert board[3].endswith("  old")
+
+
 def test_no_table_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     # A name is there to be copied, so it is not cut.

@@ -125,6 +125,9 @@ BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range
         (run() | {"train_a\nb": {}}, METRICS, "dvc.lock: stages.train_a?b.[key]: "),
         ("a: [", METRICS, "dvc.lock is not YAML ("),
         ("a: " + "[" * 30_000, METRICS, "dvc.lock is too large or nested too deeply"),
+        ("a: " + "- " * 30_000, METRICS, "dvc.lock is too large or nested too deeply"),
+        ("a: " + "[" * 300 + "]" * 300, METRICS, "dvc.lock is too large or nested too deeply"),
+        ("a: &x [*x]", METRICS, "dvc.lock is not YAML ("),
         (f"a0: &a0 [x]\n{BOMB}", METRICS, "dvc.lock is too large or nested too deeply"),
         (run(), {"test": {}, "validation": {}}, "comes from a different pipeline: 'accuracy' is "),
         (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}, "metrics/hidden.json: test.acc"),
@@ -192,6 +195,17 @@ def test_results_that_were_recorded_without_a_run() -> None:
     assert [reason.split(";")[1] for reason in left_out] == [" dvc repro --force evaluate"]
     said = "dvc.lock has train_hidden.units 100 for files that an earlier commit has with 77; "
     assert runs.unrun_parameters(files.find("main")).startswith(said)
+
+
+def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
+    commit(run())
+    git("switch", "--quiet", "--create", "early")
+    Path("dvc.lock").unlink()
+    Path("dvc.lock").mkdir()
+    Path("dvc.lock/x blob 9").write_text("stages: 1")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "A folder")
+    assert [model.revision.name for model in fitting()] == ["main"]
 
 
 def test_a_name_that_no_revision_has() -> None:
