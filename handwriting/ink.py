@@ -83,7 +83,7 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
 def _paper(brightness: np.ndarray) -> np.ndarray:
     """Return the brightness of the paper if there were no ink, given that ink is dark."""
     # Closing fills strokes. It keeps the edges of shadows, and all that goes on past the picture.
-    reach = round(MAX_STROKE * max(brightness.shape) / 2)
+    reach = max(1, round(MAX_STROKE * max(brightness.shape) / 2))
     padded = np.pad(brightness, reach, "edge")
     closed = ndimage.grey_closing(padded, (2 * reach + 1, 2 * reach + 1), mode="nearest")
     return np.asarray(closed[reach:-reach, reach:-reach])
