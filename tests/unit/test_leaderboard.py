@@ -10,7 +10,7 @@ from revisions.leaderboard import as_csv, as_markdown, leaderboard
 from revisions.runs import Model, ModelSettings
 
 SETTINGS = ModelSettings(
-    "hidden", (("dataset", "mnist"),), (("epochs", "5"), ("units", "100")), "abcdef"
+    "second", (("dataset", "mnist"),), (("epochs", "5"), ("units", "100")), "abcdef"
 )
 FASHION = SETTINGS._replace(data=(("dataset", "fashion"),))
 
@@ -44,10 +44,10 @@ def test_rows_with_enough_seeds_are_ranked_and_the_others_stand_below() -> None:
         "Validation accuracy, dataset mnist, epochs 5",
         "",
         "model          units  accuracy     std  seeds  vs. best       best run",
-        "hidden           500    0.9010  0.0010      3  best           deep-2",
-        "hidden           100    0.8010  0.0010      3  worse          main-2",
-        "hidden  111111111...    0.9500       -      1  too few seeds  wide",
-        "hidden           300    0.9400  0.0424      2  too few seeds  lucky",
+        "second           500    0.9010  0.0010      3  best           deep-2",
+        "second           100    0.8010  0.0010      3  worse          main-2",
+        "second  111111111...    0.9500       -      1  too few seeds  wide",
+        "second           300    0.9400  0.0424      2  too few seeds  lucky",
     ]
     # The mean of the larger of two standard normal deviates is 0.56: 0.56 * 0.001 / sqrt(3).
     assert board[8].startswith("The best of 2 is optimistic, by up to 0.03 points: ")
@@ -98,4 +98,4 @@ def test_code_is_named_where_it_tells_rows_apart() -> None:
     one = [model("main", 0.8), model("main", 0.9, SETTINGS._replace(model="linear", code="012345"))]
     assert "code" not in " ".join(leaderboard(one))
     two = " ".join(leaderboard([*one, model("tanh", 0.81, SETTINGS._replace(code="fedcba"))]))
-    assert "hidden, code abcd" in two and "hidden, code fedc" in two
+    assert "second, code abcd" in two and "second, code fedc" in two
