@@ -121,10 +121,9 @@ def unrun_parameters(revision: Revision) -> str:
 
 
 def _outputs(lock: Lock) -> dict[tuple[str, ...], Stage]:
-    """Return the stages by their name and the MD5s of their outputs, if these are known."""
-    stages = {
-        (name, *(out.md5 for out in stage.outs)): stage for name, stage in lock.stages.items()
-    }
+    """Return the stages of a whole run by their name and the MD5s of their outputs."""
+    named = {} if lock.gap else lock.counting
+    stages = {(name, *(out.md5 for out in stage.outs)): stage for name, stage in named.items()}
     return {outputs: stage for outputs, stage in stages.items() if outputs[1:] and all(outputs)}
 
 

@@ -160,7 +160,7 @@ def test_settings_are_compared_over_seeds(small: Workspace, at_hand: bool) -> No
     assert "dvc exp run" not in text
     board = small.run_module("revisions.leaderboard").stdout
     assert board.startswith("Validation accuracy, ")
-    assert re.search(rf"\nhidden .* 32 .* 5  best (.*\n)+hidden .* {WIDE} .* 5  worse ", board)
+    assert re.search(rf"(?m)^hidden .* 32 .* 5  best (.*\n)+hidden .* {WIDE} .* 5  worse ", board)
 
 
 def test_which_images_decide(small: Workspace) -> None:
@@ -251,7 +251,7 @@ def test_the_project_in_a_folder_of_a_repository(small: Workspace) -> None:
     assert "changed since its run: train_hidden.units\n" in compare(small, "HEAD")
     assert "error: main~1 has no dvc.lock: " in compare(small, "main~1", status=1)
     small.run_module("revisions.report", env={"REV": "HEAD"})
-    assert re.search(r"\nhidden +0\.\d+ ", small.run_module("revisions.leaderboard").stdout)
+    assert re.search(r"(?m)^hidden +0\.\d+ ", small.run_module("revisions.leaderboard").stdout)
 
 
 def test_what_cannot_be_compared_is_named(small: Workspace) -> None:

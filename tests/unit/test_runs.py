@@ -186,6 +186,17 @@ def test_parameters_that_were_recorded_without_a_run(stage: str, key: str, liste
     assert runs.unrun_parameters(files.find("main")).startswith(said)
 
 
+@pytest.mark.parametrize("name", ["train_hidden", "train_old"])
+def test_a_stage_that_was_left_behind_says_nothing_of_parameters(name: str) -> None:
+    """It is to run again, or dvc.yaml no longer has it."""
+    left = run()["train_hidden"] | {"outs": [{"path": f"models/{name[6:]}.keras", "md5": "old"}]}
+    for size in (5, 7):
+        stages = run(data=str(size))
+        stages["prepare"]["params"]["params.yaml"]["prepare"]["validation_size"] = size
+        commit(stages | {name: left})
+    assert runs.unrun_parameters(files.find("main")) == ""
+
+
 def test_results_that_were_recorded_without_a_run() -> None:
     """`dvc commit --force evaluate` after a training: the metrics are those of the old model."""
     commit(run(units=77), METRICS | {"test": {"accuracy": 0.7}})
