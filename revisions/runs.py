@@ -13,7 +13,7 @@ from digits.plumbing import paths
 from digits.plumbing.errors import UserError
 from digits.portable import formats
 from revisions import files
-from revisions.files import LOCK, Lock, Revision, Stage
+from revisions.files import LOCK, File, Lock, Revision, Stage
 
 SEED = "seed"
 # metrics/NAME.json is like {"test": {"accuracy": 0.9784}}.
@@ -62,6 +62,9 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     age: dict[str, int] = {}
     ranks = {commit: rank for rank, commit in enumerate(names)}
     candidates = []
+    # Results that stay the same are those of the first run that has them.
+    measured: dict[bytes, Lock] = {}
+    latest = Lock(stages={})
     oldest_first = dict.fromkeys([*(commit for _, commit in reversed(commits)), *names])
     contents = files.blobs((commit, LOCK) for commit in oldest_first)
     # A terminal gets a progress bar if this takes longer than a second.
@@ -74,7 +77,9 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
             continue
         for outputs, stage in _outputs(lock).items():
             stage.params = made_with.setdefault(outputs, stage.params)
-        locks[commit] = lock
+        if _results(lock) != _results(latest):
+            latest = lock
+        locks[commit] = lock, measured.setdefault(content, latest)
         for name, path in lock.models.items():
             number = age.setdefault(lock.outputs[path], len(age))
             candidates.append((number, ranks[commit], commit, name))
@@ -83,15 +88,13 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
     # Each combination of settings and seeds is there once, and so is each file.
     listed: dict[tuple[ModelSettings, tuple[str, str]], Model] = {}
     seen = set()
-    measured: dict[tuple[str, ...], dict[str, str]] = {}
     for (number, _, commit, name), content in zip(candidates, metrics, strict=True):
-        lock, run = locks[commit], names[commit]
+        (lock, first), run = locks[commit], names[commit]
         try:
             this = model(lock, name, Revision(run, commit), content)
             if number not in seen:
-                trained = lock.upstream(f"train_{name}").parameters
-                results = (name, *(out.md5 for out in lock.stages["evaluate"].outs))
-                if measured.setdefault(results, trained) != trained:
+                trained, then = (one.upstream(f"train_{name}").parameters for one in (lock, first))
+                if trained != then:
                     reason = "the results of evaluate are those of different parameters"
                     raise UserError(f"{run}: {reason}; dvc repro --force evaluate")
                 listed.setdefault((this.settings, this.seeds), this)
@@ -118,6 +121,10 @@ def unrun_parameters(revision: Revision) -> str:
                         made = f"{key} {now} for files that an earlier commit has with {before}"
                         return f"{LOCK} has {made}; if it was not run: dvc repro --force"
     return ""
+
+
+def _results(lock: Lock) -> list[File]:
+    return lock.stages["evaluate"].outs if "evaluate" in lock.stages else []
 
 
 def _outputs(lock: Lock) -> dict[tuple[str, ...], Stage]:
