@@ -108,7 +108,7 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
 
 
 def unrun_parameters(revision: Revision) -> str:
-    """Name a parameter that the last commits have with a different value for the same outputs."""
+    """Name a parameter that the last commits have otherwise for the same outputs; "" if none."""
     recent = files.git("log", "-2", "--format=%H", revision.commit, "--", str(LOCK)).split()
     lock = files.lock(revision)
     for content in files.blobs((commit, LOCK) for commit in recent):

@@ -19,6 +19,13 @@ def test_arrays_come_back_as_they_were() -> None:
     np.testing.assert_array_equal(np.load(io.BytesIO(GOOD))["b"], ARRAY[:2], strict=True)
 
 
+def test_nothing_is_unpickled() -> None:
+    content = io.BytesIO()
+    np.savez(content, a=np.array([{}]))
+    with pytest.raises(UserError, match="Object arrays cannot be loaded when allow_pickle=False"):
+        formats.parse_arrays(content.getvalue(), "a.npz", ["a"])
+
+
 def test_a_damaged_npz_file_is_named() -> None:
     for content in (GOOD[: len(GOOD) // 2], GOOD[:500] + bytes(50) + GOOD[550:]):
         with pytest.raises(UserError, match=r"^a\.npz: not a usable \.npz file \(.*\)$"):

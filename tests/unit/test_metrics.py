@@ -1,4 +1,4 @@
-"""Each formula against a value worked out another way: by hand or by SciPy."""
+"""Each formula against a value worked out another way: by hand, by SciPy, or published."""
 
 import numpy as np
 import pytest
@@ -75,6 +75,17 @@ def test_intervals_and_p_values_agree_with_scipy(first: int, second: int) -> Non
     wilson = scipy.stats.binomtest(first, n + 1).proportion_ci(method="wilson")
     found = metrics.proportion_ci95(np.array([first]), np.array([n + 1]))
     np.testing.assert_allclose(np.ravel(found), [wilson.low, wilson.high], atol=1e-12)
+
+
+def test_a_published_comparison() -> None:
+    """Airway hyper-responsiveness of 21 children, before and after (Bentur et al. 2009)."""
+    # Exact p = 2 (1 + 8) / 2^8; the difference is 2/23 - 8/23 = -0.2609, its standard error
+    # sqrt((10/23 - 0.2609^2) / 23) = 0.1263.
+    pairs = PairedCounts(both_right=5, only_baseline_right=7, only_model_right=1, both_wrong=8)
+    assert pairs.p == pytest.approx(0.0703125)
+    # But the test does not reject 0: the upper end is Clopper and Pearson's for 1 of 8.
+    share = scipy.stats.binomtest(1, 8).proportion_ci().high
+    assert pairs.interval() == pytest.approx((-0.508, (2 * share - 1) * 8 / 21), abs=0.0005)
 
 
 def test_the_interval_contains_0_exactly_where_the_test_does_not_reject_it() -> None:
