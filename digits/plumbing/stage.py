@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import re
+import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -47,7 +48,13 @@ def run_stage(main: Callable[[], Outputs]) -> None:
     """Run a stage: `main` returns the content of each output, which is written at the end."""
 
     def run() -> None:
+        # As an exception, Ctrl-C would pass through TensorFlow's native code, which now and then
+        # loses it or crashes. Until outputs are written, the process can end at once instead.
+        handler = signal.getsignal(signal.SIGINT)
+        if handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         outputs = main()
+        signal.signal(signal.SIGINT, handler)
         # DVC hashes code, parameters and data after a stage has run, and only those that dvc.yaml
         # names. dvc.lock is true only if all that was used is named, and has not changed.
         changed = [*params.changed(), *files.changed(files.inputs | _modules())]

@@ -25,9 +25,8 @@ def test_the_next_run_ends_as_if_nothing_had_happened(
         os.killpg(dvc.pid, number)
         messages = dvc.communicate()[1]
     if number == signal.SIGINT:
-        first, second = messages.splitlines()
-        assert first == "interrupted"
-        assert second.startswith("ERROR: failed to reproduce 'train_linear'")
+        assert messages.startswith("ERROR: failed to reproduce 'train_linear'")
+        assert messages.count("\n") == 1
     assert not (small.path / "models/linear.keras").exists()
     assert not list(small.path.rglob(".*.part"))
     # A training is kept after 30 seconds.
