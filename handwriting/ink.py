@@ -6,14 +6,17 @@ from scipy import ndimage
 
 from digits.plumbing.errors import UserError
 
-# Strokes are narrower than this fraction of the picture's longer side; shadows are wider.
-MAX_STROKE = 0.2
+# Strokes are narrower than this fraction of the picture's longer side; most shadows are wider.
+MAX_STROKE = 0.3
 # The longer side, in pixels, of the copy in which dark ink is told from light ink, and the price
 # of a pixel of ink in it, if an edge of the paper costs 1.
-SMALL_SIDE, INK_COST = 48, 0.25
+SMALL_SIDE, INK_COST = 48, 0.2
 # The least contrast of ink, as a fraction of the paper's brightness or of DARK_PAPER.
-MIN_CONTRAST = 0.08
-DARK_PAPER = 100
+MIN_CONTRAST, DARK_PAPER = 0.08, 100
+# Inside strokes, ink has more than this fraction of the greatest contrast.
+STRONG = 0.6
+# The least fraction of the pixels that are paper.
+MIN_PAPER = 0.4
 # The greatest fraction of the pixels around a piece of ink that are as dark as the ink.
 MAX_DARK = 0.2
 
@@ -26,8 +29,7 @@ MIN_FRAMED = 0.3
 # Ruled lines: how far a page may be tilted, in degrees; the least fraction of the page that they
 # cross; their greatest width as a fraction of the picture's longer side.
 ANGLES = np.arange(-8, 8.01, 0.25)
-MIN_RULE = 0.67
-MAX_WIDTH = 0.03
+MIN_RULE, MAX_WIDTH = 0.67, 0.03
 # Smaller pieces, as a fraction of the longest, are specks.
 MIN_PIECE = 0.08
 
@@ -56,7 +58,7 @@ def find(brightness: np.ndarray) -> np.ndarray:
     ink = _without_frames(contrast, numbers, boxes)
     # Most pictures have no ruled lines.
     if max(np.divide(crop(ink).shape, ink.shape)) >= MIN_RULE:
-        ink = _without_rules(ink, _tilt(ink))
+        ink = _without_rules(ink)
     return crop(ink)
 
 
@@ -66,8 +68,17 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
     image.thumbnail((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX)
     if _cost(np.asarray(image)) > _cost(255 - np.asarray(image)):
         smooth = 255 - smooth
-    paper = _paper(smooth)
-    darker = paper - smooth - np.median(paper - smooth)
+    reach = MAX_STROKE * max(smooth.shape) / 2
+    contrast = _darker(smooth, reach)
+    # A band of shadow is less dark than ink, and mostly wider than its strokes.
+    strokes = np.pad(contrast > STRONG * contrast.max(), 1)
+    return _darker(smooth, min(reach, 1.5 * ndimage.distance_transform_cdt(strokes).max() + 2))
+
+
+def _darker(smooth: np.ndarray, reach: float) -> np.ndarray:
+    """Return the contrast of ink whose strokes are at most 2 * `reach` wide."""
+    paper = _paper(smooth, reach)
+    darker = paper - smooth - np.quantile(paper - smooth, MIN_PAPER)
     # In a shadow, ink and paper are darker by the same fraction.
     contrast = darker / np.maximum(paper, DARK_PAPER)
     mask = contrast > MIN_CONTRAST
@@ -80,18 +91,17 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
     return np.where(mask & is_ink[pieces], contrast, 0)
 
 
-def _paper(brightness: np.ndarray) -> np.ndarray:
+def _paper(brightness: np.ndarray, reach: float) -> np.ndarray:
     """Return the brightness of the paper if there were no ink, given that ink is dark."""
     # Closing fills strokes. It keeps the edges of shadows, and all that goes on past the picture.
-    reach = max(1, round(MAX_STROKE * max(brightness.shape) / 2))
-    padded = np.pad(brightness, reach, "edge")
-    closed = ndimage.grey_closing(padded, (2 * reach + 1, 2 * reach + 1), mode="nearest")
-    return np.asarray(closed[reach:-reach, reach:-reach])
+    n = max(1, round(reach))
+    closed = ndimage.grey_closing(np.pad(brightness, n, "edge"), (2 * n + 1,) * 2, mode="nearest")
+    return np.asarray(closed[n:-n, n:-n])
 
 
 def _cost(brightness: np.ndarray) -> float:
     """Return how many edges of the paper and how much dark ink it takes to explain a picture."""
-    paper = _paper(brightness)
+    paper = _paper(brightness, MAX_STROKE * max(brightness.shape) / 2)
     edges = sum(np.abs(np.diff(paper, axis=axis)).sum() for axis in (0, 1))
     return float(edges + INK_COST * np.sum(paper - brightness))
 
@@ -136,16 +146,13 @@ def crop(ink: np.ndarray) -> np.ndarray:
     return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
-def _tilt(contrast: np.ndarray) -> float:
-    """Return the angle in degrees by which to turn the picture to have long lines level."""
-    image = Image.fromarray(contrast).reduce(2)
-    turned = (np.asarray(image.rotate(angle)) for angle in ANGLES)
-    unevenness = [sum(np.square(page.sum(axis)).sum() for axis in (0, 1)) for page in turned]
-    return float(ANGLES[np.argmax(unevenness)])
-
-
-def _without_rules(flat: np.ndarray, angle: float) -> np.ndarray:
+def _without_rules(flat: np.ndarray) -> np.ndarray:
     """Turn the page, and remove the lines across it; darker strokes that cross them stay."""
+    small = Image.fromarray(flat).reduce(2)
+    turned = (np.asarray(small.rotate(angle)) for angle in ANGLES)
+    # Where lines are level and upright, the sums of rows and of columns differ most.
+    unevenness = [sum(np.square(page.sum(axis)).sum() for axis in (0, 1)) for page in turned]
+    angle = float(ANGLES[np.argmax(unevenness)])
     contrast, page = (
         np.asarray(Image.fromarray(a).rotate(angle, Image.Resampling.BILINEAR, expand=True))
         for a in (flat, np.ones_like(flat))

@@ -20,20 +20,17 @@ MAX_LARGE = 60
 MAX_GAP = 0.2
 # So are pieces that overlap in width by less than this fraction of the height of both, if each has
 # this fraction of it.
-MAX_OVERLAP = 0.2
-MIN_TALL = 0.55
+MAX_OVERLAP, MIN_TALL = 0.2, 0.55
 # Lines under a digit are that much longer than wide.
 BAR = 5
 # Pieces lower than this fraction of the height of the largest digit are dirt.
 MAX_DIRT = 0.35
 # Touching digits: the most ink where they are cut, in strokes, and the least height of each.
-MAX_CUT = 1.2
-MIN_HALF = 0.8
+MAX_CUT, MIN_HALF = 1.2, 0.8
 # Strokes thinner than this fraction of the digit's longer side are thickened.
 MIN_STROKE = 0.09
 # The longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
-MAX_OUTLINE = 114
-MAX_HOLES = 3
+MAX_OUTLINE, MAX_HOLES = 114, 3
 
 SEVERAL = "more than one digit; crop to one, or read a row of them with --digits"
 

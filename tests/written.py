@@ -132,14 +132,16 @@ def plain(rng: np.random.Generator, number: int) -> bytes:
     return page.photograph()
 
 
-def shadowed(rng: np.random.Generator, number: int) -> bytes:
-    """The edge of a shadow across the digit: 10 to 45% darker, 4 to 90 pixels soft."""
+def shadowed(rng: np.random.Generator, number: int, band: bool = False) -> bytes:
+    """The edge of a shadow across the digit, or a band: 10 to 45% darker, 4 to 90 pixels soft."""
     page = Page(rng)
     at, _, _ = write(page, number, rng.uniform(90, 230))
     pixels = np.asarray(Image.open(io.BytesIO(page.photograph())))
     y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
     [(left, top)], angle = page.points([at]), rng.uniform(0, 2 * np.pi)
     across = np.cos(angle) * (x - left / 2) + np.sin(angle) * (y - top / 2)
+    if band:
+        across = rng.uniform(20, 110) - np.abs(across)
     shadow = np.clip(across / rng.uniform(4, 90) + 0.5, 0, 1) * rng.uniform(0.1, 0.45)
     return file_bytes(Image.fromarray((pixels * (1 - shadow[..., None])).astype(np.uint8)), "JPEG")
 

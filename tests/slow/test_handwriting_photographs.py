@@ -61,6 +61,7 @@ def answers(workspace: Workspace, folder: Path, pictures: Sequence[bytes]) -> li
     [
         (partial(written.sample, written.plain, 108, SEED), (0.97, 0.02, 0)),
         (partial(written.sample, written.shadowed, 108, SEED), (0.9, 0.02, 0)),
+        (partial(written.sample, partial(written.shadowed, band=True), 108, SEED), (0.9, 0.05, 0)),
         # Close to its bound, where chance decides about fewer.
         (partial(written.sample, written.lined, 324, SEED), (0.95, 0.02, 0)),
         (partial(written.sample, written.boxed, 108, SEED), (0.95, 0.02, 0)),
