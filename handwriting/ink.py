@@ -7,7 +7,7 @@ from scipy import ndimage
 from digits.plumbing.errors import UserError
 
 # Strokes are narrower than this fraction of the picture's longer side; most shadows are wider.
-MAX_STROKE = 0.3
+MAX_STROKE = 0.23
 # The longer side, in pixels, of the copy in which dark ink is told from light ink, and the price
 # of a pixel of ink in it, if an edge of the paper costs 1.
 SMALL_SIDE, INK_COST = 48, 0.2
