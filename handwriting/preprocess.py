@@ -25,8 +25,9 @@ MAX_OVERLAP, MIN_TALL = 0.2, 0.55
 BAR = 5
 # Pieces lower than this fraction of the height of the largest digit are dirt.
 MAX_DIRT = 0.35
-# Touching digits: the most ink where they are cut, in strokes, and the least height of each.
-MAX_CUT, MIN_HALF = 1.2, 0.8
+# Touching digits: the most ink where they are cut, in strokes, the least height of each, and their
+# least width together, both as fractions of the height.
+MAX_CUT, MIN_HALF, MIN_PAIR = 1.2, 0.8, 1.2
 # Strokes thinner than this fraction of the digit's longer side are thickened.
 MIN_STROKE = 0.09
 # The longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
@@ -41,10 +42,9 @@ def digits(content: bytes, row: bool = False) -> np.ndarray:
     With `row`, the digits from left to right: uint8 (n, 28, 28), n > 0. Raises UserError, which
     does not name the picture, if it is none, or has no digit, or more than one without `row`.
     """
-    cut = _cut_out(ink.find(brightness(content, SEARCH_SIDE)))
-    if row:
-        cut = [half for digit in cut for half in _halves(digit)]
-    elif len(cut) > 1:
+    pieces = _cut_out(ink.find(brightness(content, SEARCH_SIDE)))
+    cut = [half for piece in pieces for half in _halves(piece)]
+    if len(cut) > 1 and not row:
         raise UserError(SEVERAL)
     return np.stack([_normalize(digit) for digit in cut])
 
@@ -98,7 +98,7 @@ def _halves(digit: np.ndarray) -> list[np.ndarray]:
     at = [width // 4 + middle.argmin()]
     tall = [half.any(axis=1).sum() >= MIN_HALF * height for half in np.split(mask, at, axis=1)]
     # Halves of a narrower one would be narrower than digits.
-    if width > height and middle.min() <= MAX_CUT * _thickness(mask) and all(tall):
+    if width > MIN_PAIR * height and middle.min() <= MAX_CUT * _thickness(mask) and all(tall):
         return [ink.crop(half) for half in np.split(digit, at, axis=1)]
     return [digit]
 
