@@ -27,7 +27,7 @@ BAR = 5
 MAX_DIRT = 0.35
 # Touching digits: the most ink where they are cut, in strokes, the least height of each, and their
 # least width together, both as fractions of the height.
-MAX_CUT, MIN_HALF, MIN_PAIR = 1.2, 0.8, 1.2
+MAX_CUT, MIN_HALF, MIN_PAIR = 1.2, 0.8, 1.25
 # Strokes thinner than this fraction of the digit's longer side are thickened.
 MIN_STROKE = 0.09
 # The longest outline in pixels and the most holes of 999 of 1,000 of MNIST's.
