@@ -124,6 +124,13 @@ class Workspace:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace the first such text in a file; fail if there is none."""
+        path = self.path / name
+        before, found, after = path.read_text("utf-8").partition(old)
+        assert found, f"{name} lacks {old}"
+        path.write_text(f"{before}{new}{after}", "utf-8")
+
     def set_params(self, **changes: Any) -> None:
         """Change values in params.yaml, as in set_params(**{"prepare.seed": 2})."""
         path = self.path / "params.yaml"

@@ -233,8 +233,7 @@ def test_half_a_run_is_refused(small: Workspace) -> None:
 
 
 def test_edited_metrics_are_refused(small: Workspace) -> None:
-    path = small.path / paths.metrics("hidden")
-    path.write_text(path.read_text().replace("0.", "0.9"))
+    small.edit(str(paths.metrics("hidden")), "0.", "0.9")
     small.commit()
     said = f"{paths.metrics('hidden')} does not match dvc.lock; run dvc repro, then commit\n"
     assert compare(small, "wide", "main", status=1) == f"error: main: {said}"

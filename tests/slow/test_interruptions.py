@@ -46,8 +46,7 @@ def test_a_training_that_was_killed_goes_on(small: Workspace) -> None:
         ("digits/training.py", '"callbacks": []', f'"callbacks": [{CALLBACKS}]'),
         ("stages/train_linear.py", "keras.layers.Dense(", f"{LAYERS}, keras.layers.Dense("),
     ):
-        code = small.path / name
-        code.write_text(code.read_text().replace(old, new))
+        small.edit(name, old, new)
     small.set_params(**{"train_linear.epochs": 300, "train_linear.learning_rate": 0.1})
     results = [small.path / "models/linear.keras", small.path / "metrics/history/linear.csv"]
 

@@ -27,8 +27,7 @@ def test_it_is_committed_with_the_outputs_of_the_committed_results() -> None:
 def test_it_shows_the_results_and_runs_an_experiment(small: Workspace) -> None:
     metrics = (small.path / "metrics/hidden.json").read_bytes()
     path = small.path / NOTEBOOK
-    text = path.read_text("utf-8")
-    path.write_text(text.replace("RUN = False", "RUN = True"), "utf-8")
+    small.edit(str(NOTEBOOK), "RUN = False", "RUN = True")
     small.run_module("tools.notebook")
     assert outputs(path, metrics) > 3
     trained = small.lock()["train_hidden"]["params"]["params.yaml"]["train_hidden"]

@@ -173,14 +173,14 @@ def test_refusals(content: bytes, reason: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("gap", [6, 30, 60])
+@pytest.mark.parametrize("gap", [-3, 6, 30, 60])
 def test_two_digits_close_together_are_two(gap: int) -> None:
-    """Less than a fifth of their height, 200 pixels, apart."""
+    """They touch, or are less than a fifth of their height, 200 pixels, apart."""
     left, right = (ImageOps.invert(image) for image in (LINE, drawn(TWO)))
     left, right = left.crop(left.getbbox()), right.crop(right.getbbox())
     pair = Image.new("L", (600, 400))
     pair.paste(left, (100, 100))
-    pair.paste(right, (100 + left.width + gap, 100))
+    pair.paste(right, (100 + left.width + gap, 100), right)
     with pytest.raises(UserError, match=r"^more than one digit"):
         preprocess.digits(file_bytes(pair))
     assert len(preprocess.digits(file_bytes(pair), row=True)) == 2
