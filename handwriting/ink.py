@@ -13,15 +13,16 @@ MAX_STROKE = 0.23
 SMALL_SIDE, INK_COST = 48, 0.2
 # The least contrast of ink, as a fraction of the paper's brightness or of DARK_PAPER.
 MIN_CONTRAST, DARK_PAPER = 0.08, 100
-# The least fraction of the greatest contrast that ink has inside strokes, and of pixels of paper.
-STRONG, MIN_PAPER = 0.6, 0.4
+# Inside strokes, ink has more than this fraction of the greatest contrast.
+STRONG = 0.6
+# The least fraction of the pixels that are paper.
+MIN_PAPER = 0.4
 # The greatest fraction of the pixels around a piece of ink that are as dark as the ink.
 MAX_DARK = 0.2
 
-# Half the thickness of a digit's thickest part times its ink, by its height, its height, and height
-# and width together: labels have more. So have 2 of 1,000 of tests/photographs.py. Labels in a row
-# have at least this fraction of the height of the tallest.
-MAX_BOLD, MIN_LABEL = 0.06, 0.8
+# The thickness of a digit's thickest part, as a fraction of its height, times the fraction of the
+# rectangle around the digit that is ink. It is greater in 1 of 1,000 of tests/photographs.py.
+MAX_THICK = 0.27
 
 # A frame holds a piece of this fraction of its height.
 MIN_FRAMED = 0.3
@@ -45,18 +46,14 @@ def find(brightness: np.ndarray) -> np.ndarray:
     contrast = _contrast(brightness)
     # Paler pixels may join a frame to what it holds.
     numbers, boxes = pieces(contrast > strength(contrast) / 4)
-    # The tallest pieces may be labels with digits on them, or a marker's stripe over digits.
-    heights = np.ptp(boxes[:, 0], axis=1)
-    tall = boxes[heights >= MIN_LABEL * heights.max(initial=0)]
-    tall = [tuple(slice(*side) for side in box) for box in tall]
-    mask = numbers > 0
-    deep = ndimage.distance_transform_cdt(np.pad(mask, 1))[1:-1, 1:-1]
-    bold = [deep[b].max() * mask[b].sum() / len(mask[b]) ** 2 / sum(mask[b].shape) for b in tall]
-    if max(bold, default=0) > MAX_BOLD:
-        contrast[:] = 0
-        for box in tall:
-            contrast[box] = _contrast(brightness[box])
-        numbers, boxes = pieces(contrast > strength(contrast) / 4)
+    # The tallest piece may be a label with a digit on it, or a marker's stripe over the digit.
+    for (top, bottom), (left, right) in boxes[np.ptp(boxes[:, 0], axis=1).argsort()[-1:]]:
+        label = brightness[top:bottom, left:right]
+        mask = np.pad(numbers[top:bottom, left:right] > 0, 1)
+        depth = 2 * ndimage.distance_transform_cdt(mask).max() / (bottom - top)
+        filled = mask.sum() / (bottom - top) / max(right - left, (bottom - top) / 2)
+        if depth * filled > MAX_THICK and label.size < brightness.size:
+            return find(label)
     # Frames come first, since a large one is as long as a ruled line.
     ink = _without_frames(contrast, numbers, boxes)
     # Most pictures have no ruled lines.

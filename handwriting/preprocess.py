@@ -17,12 +17,14 @@ SEARCH_SIDE, STROKES_SIDE = 320, 80
 # More pieces of ink are a texture.
 MAX_LARGE = 60
 # Pieces farther apart than this fraction of the largest piece's longer side are separate digits.
+MAX_GAP = 0.2
 # So are pieces that overlap in width by less than this fraction of the height of both, if each has
 # this fraction of it.
-MAX_GAP, MAX_OVERLAP, MIN_TALL = 0.2, 0.2, 0.55
-# Lines under a digit are that much longer than wide. Pieces lower than this fraction of the height
-# of the largest digit are dirt.
-BAR, MAX_DIRT = 5, 0.35
+MAX_OVERLAP, MIN_TALL = 0.2, 0.55
+# Lines under a digit are that much longer than wide.
+BAR = 5
+# Pieces lower than this fraction of the height of the largest digit are dirt.
+MAX_DIRT = 0.35
 # Touching digits: the most ink where they are cut, in strokes, the least height of each, and their
 # least width together, both as fractions of the height.
 MAX_CUT, MIN_HALF, MIN_PAIR = 1.2, 0.8, 1.25

@@ -190,10 +190,3 @@ def test_a_row_of_digits_is_read_from_left_to_right() -> None:
     seven, two = preprocess.digits(file_bytes(ROW), row=True)
     assert difference(seven, SEVEN_28) <= TOLERANCE
     assert difference(two, digit(drawn(TWO))) <= TOLERANCE
-    # As on a meter.
-    windows = Image.new("L", (800, 400), 230)
-    for left, image in ((100, CLOSE), (300, drawn(TWO).crop((70, 30, 250, 260)))):
-        windows.paste(ImageOps.invert(image), (left, 80))
-    seven, two = preprocess.digits(file_bytes(windows), row=True)
-    assert difference(seven, SEVEN_28) <= TOLERANCE
-    assert difference(two, digit(drawn(TWO))) <= TOLERANCE
