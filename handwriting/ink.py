@@ -150,7 +150,7 @@ def _without_rules(flat: np.ndarray) -> np.ndarray:
     """Turn the page, and remove the lines across it; darker strokes that cross them stay."""
     small = Image.fromarray(flat).reduce(2)
     turned = (np.asarray(small.rotate(angle)) for angle in ANGLES)
-    # Where lines are level and upright, the sums of rows and of columns differ most.
+    # Where long lines are level or upright, the sums of rows and columns differ most.
     unevenness = [sum(np.square(page.sum(axis)).sum() for axis in (0, 1)) for page in turned]
     angle = float(ANGLES[np.argmax(unevenness)])
     contrast, page = (

@@ -45,11 +45,14 @@ def run_main(main: Callable[[], None]) -> None:
 
 
 def run_stage(main: Callable[[], Outputs]) -> None:
-    """Run a stage: `main` returns the content of each output, which is written at the end."""
+    """Run a stage: `main` returns the content of each output, which is written at the end.
+
+    Until then, Ctrl-C ends the process at once.
+    """
 
     def run() -> None:
-        # As an exception, Ctrl-C would pass through TensorFlow's native code, which now and then
-        # loses it or crashes. Until outputs are written, the process can end at once instead.
+        # As an exception, Ctrl-C would pass through TensorFlow's native code, which sometimes loses
+        # it or crashes.
         handler = signal.getsignal(signal.SIGINT)
         if handler is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
