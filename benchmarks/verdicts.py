@@ -13,7 +13,7 @@ from revisions.verdicts import compare, outcome, vs_best
 
 DRAWS = 5000
 MARGIN = 0.003
-# Correlation of an image's difficulty for two runs: with 2.2% mistakes, they fraction 70% of them.
+# Correlation of an image's difficulty for two runs: with 2.2% mistakes, they share 70% of them.
 SHARED = 0.95
 TEST, VALIDATION, LEADERBOARD = 0.0020, 0.0028, 0.0029  # standard deviations over seeds
 # Images, mistakes, noise. With fewer than 4.5% mistakes, the image noise cannot be 0.25 points.

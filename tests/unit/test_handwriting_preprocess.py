@@ -92,6 +92,8 @@ def with_shape(image: Image.Image, shape: str, *box: int, **options: Any) -> Ima
 
 
 CLOSE = LINE.crop((70, 30, 250, 260))
+PALE = ImageOps.colorize(LINE, "#5060b0", "white")
+BAR = with_shape(PALE, "rectangle", 0, 0, 400, 28, fill="#a09040")
 MARKER = with_shape(PAPER, "rectangle", 60, 60, 260, 200, fill="#ffe080")
 MARKED = ImageChops.multiply(LINE.convert("RGB"), MARKER)
 
@@ -119,7 +121,7 @@ def lined(image: Image.Image) -> Image.Image:
         pytest.param(lined(LINE), id="rules"),
         pytest.param(with_shape(LINE, "rectangle", 70, 30, 250, 260, outline=0, width=4), id="box"),
         pytest.param(with_shape(LINE, "line", 60, 262, 260, 266, fill=0, width=6), id="underline"),
-        pytest.param(with_shape(LINE, "rectangle", 0, 0, 400, 28, fill="#404060"), id="title bar"),
+        pytest.param(with_shape(BAR, "ellipse", 9, 9, 17, 17, fill=0), id="title bar"),
         pytest.param(ImageOps.expand(LINE, 70, 90), id="desk"),
         pytest.param(ImageOps.expand(ImageOps.invert(CLOSE), 200, 230), id="on a black label"),
         pytest.param(ImageOps.expand(MARKED, 200, "white"), id="under a marker"),
@@ -145,7 +147,7 @@ ROW.paste(LINE, (0, 0))
 ROW.paste(drawn(TWO), (400, 0))
 NO_DIGIT = "no digit found"
 DISK = with_shape(PAPER, "ellipse", 100, 60, 300, 260, fill=0)
-DASH = with_shape(PAPER, "line", 50, 160, 350, 160, fill=0, width=12)
+DASH = with_shape(PAPER, "rounded_rectangle", 50, 150, 350, 170, radius=10, fill=0)
 FADING = Image.fromarray(np.tile(np.linspace(40, 220, 320).astype(np.uint8), (240, 1)))
 
 
@@ -188,5 +190,12 @@ def test_two_digits_close_together_are_two(gap: int) -> None:
 
 def test_a_row_of_digits_is_read_from_left_to_right() -> None:
     seven, two = preprocess.digits(file_bytes(ROW), row=True)
+    assert difference(seven, SEVEN_28) <= TOLERANCE
+    assert difference(two, digit(drawn(TWO))) <= TOLERANCE
+    # As on a meter.
+    windows = Image.new("L", (800, 400), 230)
+    for left, image in ((100, CLOSE), (300, drawn(TWO).crop((70, 30, 250, 240)))):
+        windows.paste(ImageOps.invert(image), (left, 80))
+    seven, two = preprocess.digits(file_bytes(windows), row=True)
     assert difference(seven, SEVEN_28) <= TOLERANCE
     assert difference(two, digit(drawn(TWO))) <= TOLERANCE
