@@ -13,15 +13,18 @@ MAX_STROKE = 0.23
 SMALL_SIDE, INK_COST = 48, 0.2
 # The least contrast of ink, as a fraction of the paper's brightness or of DARK_PAPER.
 MIN_CONTRAST, DARK_PAPER = 0.08, 100
-# Inside strokes, ink has more than this fraction of this quantile of the contrast: buttons and dirt
-# are smaller.
+# Inside strokes, ink has more than this fraction of this quantile of the contrast: what is darker
+# still may be dirt or a button.
 STRONG, STRONGEST = 0.6, 0.995
 # The least fraction of the pixels that are paper.
 MIN_PAPER = 0.4
+# The greatest fraction of the pixels around a piece of ink that are as dark as the ink.
+MAX_DARK = 0.2
 
-# Labels: the least height, as a fraction of the tallest piece's, and the least fraction of the
-# rectangle around one that it fills.
-MIN_LABEL, MIN_FILLED = 0.8, 0.7
+# Half the thickness of a digit's thickest part times its ink, by the square of its height and by
+# height and width together: labels have more, and 5 of 2,000 of tests/photographs.py. Labels in a
+# row have at least this fraction of the height of the tallest.
+MAX_BOLD, MIN_LABEL = 0.06, 0.8
 
 # A frame holds a piece of this fraction of its height.
 MIN_FRAMED = 0.3
@@ -45,9 +48,20 @@ def find(brightness: np.ndarray) -> np.ndarray:
     contrast = _contrast(brightness)
     # Paler pixels may join a frame to what it holds.
     numbers, boxes = pieces(contrast > strength(contrast) / 4)
-    # If ink is on labels, or under a marker's stripe, nothing else counts.
-    if (inside := _on_labels(brightness, numbers > 0, boxes)).any():
-        contrast = inside
+    # The tallest pieces may be labels with digits on them, or a marker's stripe over digits.
+    heights = np.ptp(boxes[:, 0], axis=1)
+    tall = boxes[heights >= MIN_LABEL * heights.max(initial=0)]
+    labels = [tuple(slice(*side) for side in box) for box in tall]
+    ink, deep = numbers > 0, ndimage.distance_transform_cdt(np.pad(numbers, 1))[1:-1, 1:-1]
+    bold = [deep[a].max() * ink[a].sum() / len(ink[a]) ** 2 / sum(ink[a].shape) for a in labels]
+    if max(bold, default=0) > MAX_BOLD:
+        contrast = np.zeros_like(contrast)
+        for label in labels:
+            pixels, inside = brightness[label], _contrast(brightness[label])
+            # Ink that is as bright as the label is a part of the label.
+            brighter = np.sum(inside * (pixels - np.median(pixels[ink[label]])))
+            if abs(brighter) > MIN_CONTRAST * DARK_PAPER * np.sum(inside):
+                contrast[label] = inside
         numbers, boxes = pieces(contrast > strength(contrast) / 4)
     # Frames come first, since a large one is as long as a ruled line.
     ink = _without_frames(contrast, numbers, boxes)
@@ -72,12 +86,18 @@ def _contrast(brightness: np.ndarray) -> np.ndarray:
 
 def _darker(smooth: np.ndarray, reach: float) -> np.ndarray:
     """Return the contrast of ink whose strokes are at most 2 * `reach` wide."""
-    # Closing leaves the tips of what is round and wide; there, the paper is dark nearby.
-    paper = ndimage.grey_erosion(_paper(smooth, reach), 5)
+    paper = _paper(smooth, reach)
     darker = paper - smooth - np.quantile(paper - smooth, MIN_PAPER)
     # In a shadow, ink and paper are darker by the same fraction.
     contrast = darker / np.maximum(paper, DARK_PAPER)
-    return np.where(contrast > MIN_CONTRAST, contrast, 0)
+    mask = contrast > MIN_CONTRAST
+    # Ink has paper on all sides; a shadow between two lights has not.
+    pieces, count = ndimage.label(mask, EIGHT_CONNECTED)
+    halfway = ndimage.minimum(smooth + darker / 2, pieces, range(count + 1))
+    around = np.where(mask, 0, ndimage.maximum_filter(pieces, 7)).ravel()
+    dark = np.bincount(around, smooth.ravel() < halfway[around], count + 1)
+    is_ink = dark < MAX_DARK * np.bincount(around, minlength=count + 1)
+    return np.where(mask & is_ink[pieces], contrast, 0)
 
 
 def _paper(brightness: np.ndarray, reach: float) -> np.ndarray:
@@ -93,21 +113,6 @@ def _cost(brightness: np.ndarray) -> float:
     paper = _paper(brightness, MAX_STROKE * max(brightness.shape) / 2)
     edges = sum(np.abs(np.diff(paper, axis=axis)).sum() for axis in (0, 1))
     return float(edges + INK_COST * np.sum(paper - brightness))
-
-
-def _on_labels(brightness: np.ndarray, mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the contrast of ink on labels or under a marker's stripe, among all pieces, else 0."""
-    heights = np.ptp(boxes[:, 0], axis=1)
-    contrast = np.zeros_like(brightness)
-    for box in boxes[heights >= MIN_LABEL * heights.max(initial=0)]:
-        label = tuple(slice(*side) for side in box)
-        if mask[label].mean() > MIN_FILLED:
-            pixels, inside = brightness[label], _contrast(brightness[label])
-            # What is as bright as the piece is the piece again, such as a bold digit.
-            brighter = np.sum(inside * (pixels - np.median(pixels[mask[label]])))
-            if abs(brighter) > MIN_CONTRAST * DARK_PAPER * np.sum(inside):
-                contrast[label] = inside
-    return contrast
 
 
 def _without_frames(contrast: np.ndarray, numbers: np.ndarray, boxes: np.ndarray) -> np.ndarray:

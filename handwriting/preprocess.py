@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from digits.plumbing.errors import UserError
 from handwriting import ink
-from handwriting.ink import NO_DIGIT
 from handwriting.pictures import brightness
 
 SIDE, DIGIT_SIDE = 28, 20
@@ -17,14 +16,12 @@ SEARCH_SIDE, STROKES_SIDE = 320, 80
 # More pieces of ink are a texture.
 MAX_LARGE = 60
 # Pieces farther apart than this fraction of the largest piece's longer side are separate digits.
-MAX_GAP = 0.2
 # So are pieces that overlap in width by less than this fraction of the height of both, if each has
 # this fraction of it.
-MAX_OVERLAP, MIN_TALL = 0.2, 0.55
-# Lines under a digit are that much longer than wide.
-BAR = 5
-# Pieces lower than this fraction of the height of the largest digit are dirt.
-MAX_DIRT = 0.35
+MAX_GAP, MAX_OVERLAP, MIN_TALL = 0.2, 0.2, 0.55
+# Lines under a digit are that much longer than wide. Pieces lower than this fraction of the height
+# of the largest digit are dirt.
+BAR, MAX_DIRT = 5, 0.35
 # Touching digits: the most ink where they are cut, in strokes, the least height of each, and their
 # least width together, both as fractions of the height.
 MAX_CUT, MIN_HALF, MIN_PAIR = 1.2, 0.8, 1.25
@@ -55,7 +52,7 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     relative = contrast / ink.strength(contrast)
     pieces, boxes = ink.pieces(relative > 0.5)
     if len(boxes) > MAX_LARGE:
-        raise UserError(NO_DIGIT)
+        raise UserError(ink.NO_DIGIT)
     parts: list[np.ndarray] = []
     part_of = [0]
     for box in boxes:
@@ -71,12 +68,10 @@ def _cut_out(contrast: np.ndarray) -> list[np.ndarray]:
     areas[widths >= BAR * heights] = 0
     kept = np.flatnonzero((areas > 0) & (heights >= MAX_DIRT * heights[areas.argmax()]))
     if not kept.size:
-        raise UserError(NO_DIGIT)
+        raise UserError(ink.NO_DIGIT)
     sharp = np.clip(2.5 * (relative - 0.5) + 0.5, 0, 1)
-    return [
-        ink.crop(sharp * ndimage.maximum_filter(numbers == n + 1, 5))
-        for n in sorted(kept, key=lambda n: parts[n][1, 0])
-    ]
+    ordered = kept[np.argsort(np.array(parts)[kept, 1, 0])]
+    return [ink.crop(sharp * ndimage.maximum_filter(numbers == n + 1, 5)) for n in ordered]
 
 
 def _gap(first: np.ndarray, second: np.ndarray) -> float:
@@ -105,20 +100,20 @@ def _halves(digit: np.ndarray) -> list[np.ndarray]:
 
 def _normalize(digit: np.ndarray) -> np.ndarray:
     """Return the digit scaled to 20 pixels and centered in 28x28; refuse what is unlike MNIST's."""
-    ink = _scale(digit, STROKES_SIDE)
-    reach = round(max(0, MIN_STROKE * STROKES_SIDE - _thickness(ink > 0.5)) / 2)
-    ink = _scale(ndimage.maximum_filter(np.pad(ink, reach), 2 * reach + 1), DIGIT_SIDE)
-    height, width = ink.shape
+    large = _scale(digit, STROKES_SIDE)
+    reach = round(max(0, MIN_STROKE * STROKES_SIDE - _thickness(large > 0.5)) / 2)
+    small = _scale(ndimage.maximum_filter(np.pad(large, reach), 2 * reach + 1), DIGIT_SIDE)
+    height, width = small.shape
     # The center of MNIST's digits is the pixel (14, 14).
-    start = np.rint(SIDE / 2 - np.array(ndimage.center_of_mass(ink))).astype(int)
-    top, left = np.clip(start, 0, SIDE - np.array(ink.shape))
+    start = np.rint(SIDE / 2 - np.array(ndimage.center_of_mass(small))).astype(int)
+    top, left = np.clip(start, 0, SIDE - np.array(small.shape))
     image = np.zeros((SIDE, SIDE), np.uint8)
-    image[top : top + height, left : left + width] = np.rint(255 * ink)
+    image[top : top + height, left : left + width] = np.rint(255 * small)
     mask = np.pad(image > 127, 1)
     outline = (mask & ~ndimage.binary_erosion(mask)).sum()
     holes = ndimage.label(~mask)[1] - 1
     if outline > MAX_OUTLINE or holes > MAX_HOLES:
-        raise UserError(NO_DIGIT)
+        raise UserError(ink.NO_DIGIT)
     return image
 
 
