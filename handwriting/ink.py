@@ -15,7 +15,7 @@ SMALL_SIDE, INK_COST = 48, 0.2
 MIN_CONTRAST, DARK_PAPER = 0.08, 100
 # Inside strokes, ink has more than this fraction of this quantile of the contrast: what is darker
 # still may be dirt or a button.
-STRONG, STRONGEST = 0.6, 0.995
+STRONG, STRONGEST = 0.6, 0.998
 # The least fraction of the pixels that are paper.
 MIN_PAPER = 0.4
 # The greatest fraction of the pixels around a piece of ink that are as dark as the ink.
