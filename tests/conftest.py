@@ -25,7 +25,10 @@ runtime.start(portable=True)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-MODELS: list[str] = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]["models"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+MODELS: list[str] = PARAMS["evaluate"]["models"]
+# The comparison with the baseline has none for a model alone.
+CHARTS = (ROOT / "dvc.yaml").read_text().count("title: ") - (len(MODELS) == 1)
 STAGES = ["prepare", *(f"train_{name}" for name in MODELS), "evaluate"]
 SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
 SMALL = {
@@ -33,7 +36,12 @@ SMALL = {
     "prepare.seed": 1,
     "prepare.validation_size": 300,
     "train_hidden.units": 32,
-} | {f"train_{name}.epochs": 2 for name in MODELS}
+} | {
+    f"train_{name}.{key}": value
+    for name in MODELS
+    for key, value in (("epochs", 2), ("seed", 1))
+    if key in PARAMS[f"train_{name}"]
+}
 WIDE = 48
 NOWHERE = "http://127.0.0.1:9"
 # Makes a process count the lines that it runs, if this one does; that takes a quarter of its time.

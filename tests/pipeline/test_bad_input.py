@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.conftest import Workspace
 
-RAW, TRAIN, LINEAR = "data/raw/small.npz", "data/prepared/train.npz", "models/linear.keras"
+RAW, TRAIN, MODEL = "data/raw/small.npz", "data/prepared/train.npz", "models/hidden.keras"
 
 
 def test_bad_input(small: Workspace, tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_bad_input(small: Workspace, tmp_path: Path) -> None:
     np.savez(small.path / RAW, **arrays | {"x_test": arrays["x_test"] / 255})
     assert refused("prepare", RAW).endswith("; multiply by 255 first")
     file(TRAIN).unlink()
-    assert refused("train_linear", TRAIN) == "no such file"
-    file(LINEAR).write_bytes(b"PK")
-    assert refused("evaluate", LINEAR) == "Keras cannot load it (File is not a zip file)"
+    assert refused("train_hidden", TRAIN) == "no such file"
+    file(MODEL).write_bytes(b"PK")
+    assert refused("evaluate", MODEL) == "Keras cannot load it (File is not a zip file)"
     not_finite = keras.layers.Dense(10, bias_initializer=keras.initializers.Constant(np.nan))
-    keras.Sequential([keras.Input((784,)), not_finite]).save(file(LINEAR))
-    assert refused("evaluate", LINEAR) == "the model's outputs are not finite; train it again"
+    keras.Sequential([keras.Input((784,)), not_finite]).save(file(MODEL))
+    assert refused("evaluate", MODEL) == "the model's outputs are not finite; train it again"

@@ -13,7 +13,7 @@ import yaml
 
 from digits.plumbing import paths
 from revisions import files
-from tests.conftest import MODELS, WIDE, Workspace
+from tests.conftest import MODELS, STAGES, WIDE, Workspace
 
 HIDDEN = paths.predictions("hidden", "validation")
 STALE = "does not match dvc.lock; run dvc checkout, dvc pull or dvc repro"
@@ -168,7 +168,7 @@ def test_which_images_decide(small: Workspace) -> None:
     assert "300 test images; " in compare(small, "wide", split="test")
     assert "error: SPLIT is 'train'; must be " in compare(small, "wide", split="train", status=1)
     stages = small.lock()
-    for stage in ("train_hidden", "train_linear", "evaluate", "prepare"):
+    for stage in STAGES:
         entry(stages, stage, paths.prepared("validation"))["md5"] = "0" * 32
     write_lock(small, stages)
     text = " ".join(compare(small, "wide").split())
@@ -178,8 +178,7 @@ def test_which_images_decide(small: Workspace) -> None:
 
 def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(small: Workspace) -> None:
     small.dvc("push", "--quiet", "--all-branches")
-    path = paths.predictions("linear", "validation")
-    md5 = files.md5_of((small.path / path).read_bytes())
+    md5 = files.md5_of((small.path / HIDDEN).read_bytes())
     for folder in (".dvc/cache", HIDDEN.parent):
         shutil.rmtree(small.path / folder)
     assert "these two models" in compare(small, "wide")
@@ -187,9 +186,9 @@ def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(small: Works
     damaged = remote / md5[:2] / md5[2:]
     replace(damaged, damaged.read_bytes().replace(b"7,7", b"7,1"))
     said = compare(small, "main", status=1)
-    assert said == f"error: main: {path} is damaged in DVC's cache or remote\n"
+    assert said == f"error: main: {HIDDEN} is damaged in DVC's cache or remote\n"
     damaged.unlink()
-    nowhere = f"no {path} (neither here nor in the DVC remote); to make it:"
+    nowhere = f"no {HIDDEN} (neither here nor in the DVC remote); to make it:"
     commit = small.run("git", "rev-parse", "main").stdout[:7]
     there = f"git switch --detach {commit} && dvc repro && git switch - && dvc checkout"
     assert compare(small, "main", status=1) == f"error: main: {nowhere} {there}\n"
@@ -208,8 +207,8 @@ def test_no_statement_on_stale_files(small: Workspace) -> None:
 
 def test_changes_after_the_run_are_named(small: Workspace) -> None:
     small.set_params(**{"train_hidden.units": 16})
-    append_comment(small.path / "stages/train_linear.py")
-    changed = "train_hidden.units, stages/train_linear.py"
+    append_comment(small.path / "stages/train_hidden.py")
+    changed = "train_hidden.units, stages/train_hidden.py"
     assert f", changed since its run: {changed}\n" in compare(small, "wide")
     result = small.run_module("revisions.result").stdout
     assert f"changed since this run: {changed}; run dvc repro\n" in result
@@ -255,14 +254,16 @@ def test_the_project_in_a_folder_of_a_repository(small: Workspace) -> None:
 
 def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
     stages = small.lock()
-    del stages["train_linear"]
+    others = sorted({*MODELS} - {"hidden"})
+    for name in others:
+        del stages[f"train_{name}"]
     stages["train_hidden"]["params"]["params.yaml"]["train_hidden"]["units"] = "\x1b[31m64"
     # A data set with other training images, but the same test images.
     entry(stages, "prepare", "data/raw/small.npz")["md5"] = "f" * 32
     write_lock(small, stages)
     text = " ".join(compare(small, "wide").split())
-    assert " linear: " not in text and " hidden: " in text
-    assert "not compared, only in wide: linear" in text
+    assert " hidden: " in text
+    assert (f"not compared, only in wide: {', '.join(others)}" in text) == bool(others)
     assert f"train_hidden.units {WIDE} -> ?[31m64" in text
     for stage in ("prepare", "evaluate"):
         entry(stages, stage, "data/prepared/test.npz")["md5"] = "f" * 32
@@ -280,9 +281,11 @@ def test_the_result(small: Workspace) -> None:
     lines = result()
     names = {"small, test images", "accuracy", "loss", "macro F1", "calibration error"}
     assert {*re.split(" {2,}", lines[0])} >= names
-    test = json.loads((small.path / paths.metrics("linear")).read_text())["test"]
-    assert lines[1].split()[:3] == ["linear", f"{test['accuracy']:.4f}", f"{test['loss']:.4f}"]
-    assert any(line.startswith("hidden vs. linear: ") for line in lines)
+    baseline, *others = MODELS
+    test = json.loads((small.path / paths.metrics(baseline)).read_text())["test"]
+    assert lines[1].split()[:3] == [baseline, f"{test['accuracy']:.4f}", f"{test['loss']:.4f}"]
+    compared = [line.split(":")[0] for line in lines if " vs. " in line]
+    assert compared == [f"{name} vs. {baseline}" for name in others]
     assert lines[-1] == "figures: metrics/figures/; to compare: make compare REV=wide"
     # Nothing to compare with is left.
     small.run("git", "branch", "--delete", "--force", "wide")
@@ -291,7 +294,7 @@ def test_the_result(small: Workspace) -> None:
     assert result()[-2:] == [f"{paths.figure('examples')} {STALE}", "figures: metrics/figures/"]
     (small.path / paths.DETAILS).write_text("[]")
     assert result(status=1) == [f"error: {paths.DETAILS} {STALE}"]
-    # As after `dvc repro train_linear` alone.
-    write_lock(small, {"train_linear": small.lock()["train_linear"]})
+    # As after `dvc repro train_hidden` alone.
+    write_lock(small, {"train_hidden": small.lock()["train_hidden"]})
     (line,) = result(status=1)
     assert line == "error: workspace is not a whole run: no run of evaluate; run dvc repro"

@@ -48,7 +48,7 @@ def test_a_clone_that_lacks_its_data_set(small: Workspace, tmp_path: Path) -> No
     clone.set_params(**{"prepare.dataset": "own"})
     assert doctor(clone, problems="data")["data"].endswith("; data/raw has mnist")
     # -S: the interpreter alone, as where .venv is missing.
-    for name in ("tools.doctor", "stages.prepare", "handwriting"):
+    for name in ("tools.doctor", "stages.prepare", "revisions.result"):
         (line,) = clone.run(sys.executable, "-S", "-m", name, status=1).stderr.splitlines()
         assert line.startswith(f"error: {sys.executable} lacks dvc, keras, ")
         assert line.endswith("; run make, then: source .venv/bin/activate")
@@ -70,13 +70,13 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     assert "train_hidden.units is 'ten'; must be" in said["params"]
     assert "/file cannot be written" in said["folders"]
     assert f"{invalid}; for more: dvc status" in said["pipeline"]
-    small.set_params(**{"evaluate.models": ["linear", "nobody"]})
+    small.set_params(**{"evaluate.models": ["hidden", "nobody"]})
     said = doctor(small, problems="params folders pipeline")
     assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")
 
 
 def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspace) -> None:
-    small.set_params(**{"train_linear.epochs": 3})
+    small.set_params(**{"evaluate.examples": 8})
     small.repro()
     small.commit()
     small.run("git", "merge", "wide", status=1)

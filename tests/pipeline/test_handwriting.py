@@ -50,7 +50,7 @@ def test_a_folder_with_json_save_and_keep(small: Workspace) -> None:
 def test_standard_input_and_another_revision(small: Workspace) -> None:
     """Those of the workspace are not those of the run: none may answer instead of another."""
     small.run("git", "branch", "before")
-    shutil.copy(small.path / "models/linear.keras", small.path / "models/hidden.keras")
+    write(small.path / "models/hidden.keras", b"another one")
     wrong = small.run_module("handwriting", "7.png", status=1).stderr
     assert wrong.startswith("error: models/hidden.keras does not match dvc.lock")
     shutil.rmtree(small.path / "models")

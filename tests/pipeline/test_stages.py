@@ -15,8 +15,8 @@ from keras import layers
 from digits import data
 from digits.plumbing import files, paths
 from digits.plumbing.errors import UserError
-from stages import evaluate, prepare, train_hidden, train_linear
-from tests.conftest import MODELS, STAGES, Workspace
+from stages import evaluate, prepare, train_hidden
+from tests.conftest import CHARTS, MODELS, STAGES, Workspace
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -52,7 +52,6 @@ def test_reruns(inside: Workspace) -> None:
     assert reruns() == set()
     assert reruns(**{"prepare.seed": 2}) == {"prepare"}
     assert reruns(**{"train_hidden.units": 16}) == {"train_hidden"}
-    assert reruns(**{"train_linear.learning_rate": 0.01}) == {"train_linear"}
     assert reruns(**{"evaluate.examples": 8}) == {"evaluate"}
     assert reruns(**{"runtime.portable": False}) == {*STAGES} - {"prepare"}
     for file in (Path("README.md"), *Path("digits/plumbing").glob("*.py")):
@@ -106,13 +105,13 @@ def test_metrics_follow_from_the_predictions(small_pipeline: Workspace) -> None:
 
 
 def test_no_validation_images_and_one_model(inside: Workspace) -> None:
-    inside.set_params(**{"prepare.validation_size": 0, "evaluate.models": ["linear"]})
+    inside.set_params(**{"prepare.validation_size": 0, "evaluate.models": ["hidden"]})
     # Without starting TensorFlow for each.
-    for script in (prepare, train_linear, evaluate):
+    for script in (prepare, train_hidden, evaluate):
         files.write_all(script.main())
     assert [len(arrays(inside, split)["labels"]) for split in ("train", "validation")] == [1500, 0]
-    assert values(inside, paths.metrics("linear"))["validation"] == {}
-    assert rows(inside.path / paths.history("linear"))[0]["val_loss"] == ""
+    assert values(inside, paths.metrics("hidden"))["validation"] == {}
+    assert rows(inside.path / paths.history("hidden"))[0]["val_loss"] == ""
     assert values(inside, paths.COMPARISON) == []
     assert "test.accuracy" in inside.dvc("metrics", "show").stdout
     inside.dvc("plots", "show")
@@ -130,7 +129,7 @@ def test_other_layers_images_and_labels(
         last = layers.Dense(num_labels, "softmax")
         return keras.Sequential([*picture, *convolution, *flat, last])
 
-    inside.set_params(**{"evaluate.models": ["linear", "hidden"], "prepare.validation_size": 0})
+    inside.set_params(**{"evaluate.models": ["hidden"], "prepare.validation_size": 0})
     raw, names = dict(np.load(paths.raw("small"))), [f"$$ {number}" for number in range(1100)]
     for part in ("train", "test"):
         # Oblong, and in color.
@@ -147,7 +146,7 @@ def test_other_layers_images_and_labels(
         train_hidden.main()
     warning = "warning: LayerNormalization may give different bits on other machines\n"
     assert capsys.readouterr().err == 2 * warning
-    files.write_all(first | train_linear.main())
+    files.write_all(first)
     drawn = evaluate.main()
     files.write_all(drawn)
     assert [row["label"] for row in rows(paths.per_label("hidden"))] == names
@@ -169,4 +168,4 @@ def test_dvc_draws_each_file_once(small_pipeline: Workspace) -> None:
     assert {page.count(f"workspace_metrics_figures_{name}") for name in names} == {1}
     charts = [json.loads(spec) for spec in re.findall(r"var spec = (.*);\n", page)]
     titles = [chart["title"]["text"] for chart in charts]
-    assert len(titles) == len(set(titles)) == 3 + len(MODELS)
+    assert len(titles) == len(set(titles)) == CHARTS

@@ -60,7 +60,7 @@ def test_draw_save_and_undo(page: Page) -> None:
     draw(page, SEVEN)
     sees(page, "7")
     expect(page.locator("thead th")).to_contain_text(SHOWN)
-    expect(page.get_by_role("status").first).to_contain_text("linear 7 (")
+    expect(page.get_by_role("status").first).to_contain_text(f"{MODELS[0]} 7 (")
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     page.get_by_role("button", name="7", exact=True).press("Enter")
     expect(page.get_by_text("Saved: data/own/7/")).to_be_visible()

@@ -29,14 +29,14 @@ def test_the_groups_of_the_stages_are_what_params_yaml_holds() -> None:
 
 def test_numbers_are_read_as_dvc_reads_them(path: Path) -> None:
     path.write_text(GOOD.replace("learning_rate: 0.001", "learning_rate: 1e-3"))
-    assert params.load("train_linear", GROUPS["train_linear"]).learning_rate == 0.001
+    assert params.load("train_hidden", GROUPS["train_hidden"]).learning_rate == 0.001
 
 
 @pytest.mark.parametrize(
     ("parameter", "values", "wanted"),
     [
         ("train_hidden.units", (0, 10_001, 5.0, "5", True), "an integer from 1 to 10000"),
-        ("train_linear.learning_rate", (0, 2, "1", float("nan")), "a number from 1e-09 to 1"),
+        ("train_hidden.learning_rate", (0, 2, "1", float("nan")), "a number from 1e-09 to 1"),
         ("prepare.dataset", ("", "../a", "a\n", 2024, None), "the name of a file in data/raw/"),
         ("evaluate.models", ([], "linear"), "a list of at least one name: small letters, digits"),
         ("runtime.portable", ("yes", 1), "true or false"),

@@ -68,5 +68,7 @@ def test_everything_in_the_layout_exists() -> None:
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
         named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
         assert named <= targets, page
