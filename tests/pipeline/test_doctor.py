@@ -70,7 +70,7 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     assert "train_hidden.units is 'ten'; must be" in said["params"]
     assert "/file cannot be written" in said["folders"]
     assert f"{invalid}; for more: dvc status" in said["pipeline"]
-    small.set_params(**{"evaluate.models": ["hidden", "nobody"]})
+    small.set_params(**{"evaluate.models": ["nobody"]})
     said = doctor(small, problems="params folders pipeline")
     assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")
 
