@@ -217,6 +217,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
             elif (ROOT / name).is_file():
                 shutil.copy2(ROOT / name, target)
         workspace.run("git", "init", "--quiet", "--initial-branch=main")
+        # The remote of this checkout may be that of a team.
+        own = ("--force", "--default", "storage", "~/dvc-storage/digits")
+        workspace.dvc("remote", "add", "--quiet", *own)
+        workspace.dvc("remote", "modify", "storage", "verify", "true")
         workspace.commit("The repository as it is")
         return workspace
 

@@ -182,7 +182,7 @@ def test_files_come_from_the_remote_or_a_line_says_how_to_make_them(small: Works
     for folder in (".dvc/cache", HIDDEN.parent):
         shutil.rmtree(small.path / folder)
     assert "these two models" in compare(small, "wide")
-    remote = small.home / "dvc-storage/digits/files/md5"
+    remote = small.home / "dvc-storage/digits" / "files/md5"
     damaged = remote / md5[:2] / md5[2:]
     replace(damaged, damaged.read_bytes().replace(b"7,7", b"7,1"))
     said = compare(small, "main", status=1)
@@ -200,7 +200,7 @@ def test_no_statement_on_stale_files(small: Workspace) -> None:
     small.run("git", "switch", "--quiet", "wide")
     for name in ("revisions.compare", "revisions.report"):
         done = small.run_module(name, env={"REV": "main"}, status=1)
-        assert re.fullmatch(rf"error: metrics/\S*hidden\S* {STALE}\n", done.stderr)
+        assert re.fullmatch(rf"error: metrics/\S+ {STALE}\n", done.stderr)
     small.dvc("checkout", "--quiet")
     assert "these two models" in compare(small, "main")
 

@@ -16,7 +16,6 @@ from digits.data import Split
 from digits.plumbing import params
 from digits.plumbing.errors import UserError
 from digits.portable import runtime, trainer
-from stages import train_hidden
 from tests.conftest import ROOT
 
 PIXELS = 20
@@ -30,7 +29,7 @@ def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(**changes: object) -> training.Settings:
     """Those of params.yaml, whatever they are, with changes."""
-    group = params.read()["train_linear"] | {"epochs": 1, "learning_rate": 0.01} | changes
+    group = params.read()["train_hidden"] | {"epochs": 1, "learning_rate": 0.01} | changes
     return training.Settings(**{name: group[name] for name in training.Settings.model_fields})
 
 
@@ -50,8 +49,10 @@ def functional() -> Any:
     return keras.Model(pixels, layers.Dense(10)(layers.BatchNormalization()(pixels)))
 
 
-def compile_for_training(model: Any, chosen: training.Settings, **changes: Any) -> None:
-    arguments = training.recipe(chosen, 1) | changes
+def compile_for_training(
+    model: Any, chosen: training.Settings, steps_per_epoch: int = 1, **changes: Any
+) -> None:
+    arguments = training.recipe(chosen, steps_per_epoch) | changes
     arguments.pop("callbacks")
     # Quicker for a few batches.
     model.compile(**arguments, run_eagerly=True)
@@ -86,7 +87,7 @@ def test_an_epoch_equals_train_on_batch_for_each_batch(
         ours, train, NOTHING, chosen, portable, lambda *given: training.recipe(*given) | recipe
     )
 
-    compile_for_training(stock, chosen, **recipe)
+    compile_for_training(stock, chosen, -(-n // batch_size), **recipe)
     losses, right, seen = [], [], []
     for batch in trainer.order(n, batch_size, chosen.seed, 0).numpy():
         rows = batch[batch != trainer.PADDING]
@@ -164,12 +165,15 @@ BITS_AFTER_20_STEPS = "0e4afea8bf26519c"
     runtime.unsupported_reason() is not None, reason="this machine computes other bits"
 )
 def test_twenty_steps_give_the_known_bits() -> None:
-    chosen = {"units": 1000, "epochs": 1, "batch_size": 32, "learning_rate": 0.01, "seed": 1}
-    group = params.read()["train_hidden"] | chosen
     mnist = data.read_raw("mnist")
     train = Split(data.scale(mnist.x_train[:630]), mnist.y_train[:630])
-    model = train_hidden.build((28, 28), 10, train_hidden.Settings(**group))
-    training.fit(model, train, NOTHING, train_hidden.Settings(**group | {"seed": 7}), portable=True)
+    first, second = (training.initial_weights(1, layer) for layer in (1, 2))
+    hidden = layers.Dense(1000, "relu", kernel_initializer=first)
+    last = layers.Dense(10, "softmax", kernel_initializer=second)
+    model = keras.Sequential([keras.Input((784,)), hidden, last])
+    recipe = {"optimizer": keras.optimizers.Adam(0.01), "callbacks": []}
+    chosen = settings(batch_size=32, seed=7)
+    training.fit(model, train, NOTHING, chosen, True, lambda *x: training.recipe(*x) | recipe)
     assert weights_hash(model) == BITS_AFTER_20_STEPS
 
 
