@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PositiveInt
 
 from digits.plumbing import files, paths
 from digits.plumbing.errors import UserError
@@ -38,7 +38,7 @@ class Description(BaseModel):
     name: str
     labels: tuple[str, ...]
     # Earlier versions took images of this shape alone, and did not write it.
-    shape: tuple[int, ...] = (28, 28)
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=2, max_length=3)] = (28, 28)
 
 
 class Dataset(NamedTuple):

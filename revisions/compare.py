@@ -250,6 +250,9 @@ def _command(sample: list[Model], count: int) -> list[str]:
     command = f"dvc exp run --queue {settings}"
     if elsewhere:
         command = f"git switch --detach {revision.commit[:7]} && {command} && git switch -"
+        # Git would take edits along.
+        if files.git("status", "--porcelain", "--untracked-files=no"):
+            command = f"git stash && {command} && git stash pop"
     # Each line is indented, and ends with a backslash.
     lines = textwrap.wrap(command, columns() - 5, break_long_words=False, break_on_hyphens=False)
     return [f"  {line}" for line in " \\\n".join(lines).splitlines()]

@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -33,7 +34,8 @@ from digits.portable import formats
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
 # Git's output is parsed here, so it must not depend on the user's settings.
-GIT = ("git", "--no-pager", "-c", "color.ui=false", "-c", "log.showSignature=false")
+OPTIONS = ("color.ui=false", "i18n.logOutputEncoding=UTF-8", "log.showSignature=false")
+GIT = ("git", "--no-pager", *chain(*(("-c", option) for option in OPTIONS)))
 # Limits of a dvc.lock that others wrote: nested deeper, it crashes PyYAML, and in a few bytes,
 # aliases can stand for any number of values.
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 20_000, 100
@@ -106,6 +108,12 @@ class Lock(BaseModel):
         """The parameters as texts; where stages used different ones, all of them."""
         values = (item for stage in self.counting.values() for item in stage.parameters.items())
         return _by_key((key, format_value(value)) for key, value in values)
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The parameters, and the raw data."""
+        raw = {path: md5 for path, md5 in self.sources.items() if paths.RAW in Path(path).parents}
+        return self.parameters | raw
 
     @property
     def models(self) -> dict[str, str]:
@@ -321,9 +329,10 @@ def current_inputs(lock: Lock) -> dict[str, str]:
     now = {key: format_value(value) for key, value in values.items()}
     for name, md5 in lock.sources.items():
         path = Path(name)
-        # Data that are not here count as unchanged.
-        kept = md5 if path.is_relative_to(paths.RAW) else ""
-        now[name] = md5_of_path(path) if path.exists() else kept
+        outside = path.is_absolute() or ".." in path.parts
+        # Data that are not here count as unchanged; a folder elsewhere may be large.
+        kept = md5 if path.is_relative_to(paths.RAW) or outside else ""
+        now[name] = md5_of_path(path) if path.exists() and not outside else kept
     return now
 
 
@@ -333,7 +342,9 @@ def md5_of_path(path: Path) -> str:
         return md5_of(path.read_bytes())
     listed = [
         {"md5": md5_of(file.read_bytes()), "relpath": file.relative_to(path).as_posix()}
-        for file in sorted(path.rglob("*.py"))
+        for file in sorted(path.rglob("*"))
+        # As in .dvcignore.
+        if file.is_file() and "__pycache__" not in file.parts
     ]
     return f"{md5_of(json.dumps(listed, sort_keys=True).encode())}.dir"
 
@@ -364,6 +375,6 @@ def blobs(files: Iterable[tuple[str, Path]]) -> list[bytes]:
     contents = []
     # "<id> <kind> <size>", the content and a line feed; or "<name> missing".
     while head := answers.readline().split():
-        content = answers.read(int(head[2]) + 1)[:-1] if len(head) == 3 else b""
+        content = b"" if head[-1] == b"missing" else answers.read(int(head[2]) + 1)[:-1]
         contents.append(content if head[1] == b"blob" else b"")
     return contents

@@ -19,7 +19,7 @@ import tabulate
 from dvc.repo import Repo
 
 from digits.metrics import SIGNIFICANCE
-from digits.plumbing.errors import UserError
+from digits.plumbing.errors import UserError, first_line
 from digits.plumbing.stage import run_main
 from digits.plumbing.terminal import columns, sanitize, shorten, wrap
 from revisions import files, runs
@@ -197,10 +197,14 @@ def main() -> None:
     lines = FORMATS[form](models)
     notes = [f"skipped {', '.join(names)}: {reason}" for reason, names in left_out.items()]
     if QUEUE.is_dir():
-        with Repo() as repo:
-            queue = repo.experiments.celery_queue
-            waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
-        notes.append(f"DVC's queue: {waiting} waiting, {running} running")
+        try:
+            with Repo() as repo:
+                queue = repo.experiments.celery_queue
+                waiting, running = len(list(queue.iter_queued())), len(list(queue.iter_active()))
+            notes.append(f"DVC's queue: {waiting} waiting, {running} running")
+        except Exception as error:
+            # DVC raises several kinds for a damaged file.
+            notes.append(f"DVC's queue cannot be read ({first_line(error)})")
     print(*map(sanitize, lines if form else wrap(lines)), sep="\n")
     # The file of a table holds nothing else.
     if notes:

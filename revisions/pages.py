@@ -15,7 +15,7 @@ def write(path: Path, title: str, template: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("revisions"),
         autoescape=True,
-        finalize=lambda value: sanitize(value) if type(value) is str else value,
+        finalize=lambda value: sanitize(value, "utf-8") if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -31,7 +31,7 @@ def result() -> Iterator[str]:
     test = [entry for entry in details if entry["split"] == "test"]
     names = [key for key in FIRST if key in test[0]]
     names += [key for key in test[0] if key not in (*FIRST, "model", "split")]
-    title = f"{lock.parameters['prepare.dataset']}, test images"
+    title = f"{lock.parameters.get('prepare.dataset', '?')}, test images"
     table = [[entry["model"], *(entry[name] for name in names)] for entry in test]
     header = [title, *map(runs.readable, names)]
     yield from tabulate.tabulate(table, header, tablefmt="plain", floatfmt=".4f").splitlines()

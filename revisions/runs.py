@@ -16,6 +16,8 @@ from revisions import files
 from revisions.files import LOCK, File, Lock, Revision, Stage
 
 SEED = "seed"
+# In how many commits `unrun_parameters` looks for the same outputs.
+RECENT = 20
 # metrics/NAME.json is like {"test": {"accuracy": 0.9784}}.
 METRICS = TypeAdapter(dict[str, dict[str, FiniteFloat]]).validate_json
 
@@ -93,9 +95,9 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
         try:
             this = model(lock, name, Revision(run, commit), content)
             if number not in seen:
-                trained, then = (one.upstream(f"train_{name}").parameters for one in (lock, first))
+                trained, then = (one.upstream(f"train_{name}").choices for one in (lock, first))
                 if trained != then:
-                    reason = "the results of evaluate are those of different parameters"
+                    reason = "the results of evaluate are those of different parameters or data"
                     raise UserError(f"{run}: {reason}; dvc repro --force evaluate")
                 listed.setdefault((this.settings, this.seeds), this)
                 seen.add(number)
@@ -108,10 +110,10 @@ def models() -> tuple[list[Model], dict[str, list[str]]]:
 
 
 def unrun_parameters(revision: Revision) -> str:
-    """Name a parameter that the last commits have otherwise for the same outputs; "" if none."""
-    recent = files.git("log", "-2", "--format=%H", revision.commit, "--", str(LOCK)).split()
+    """Name a parameter that RECENT commits have otherwise for the same outputs; "" if none."""
+    show = ("log", f"-{RECENT}", "--full-history", "--format=%H", revision.commit, "--", str(LOCK))
     lock = files.lock(revision)
-    for content in files.blobs((commit, LOCK) for commit in recent):
+    for content in files.blobs((commit, LOCK) for commit in files.git(*show).split()):
         with suppress(UserError):
             old = files.parse_lock(content, "HEAD")
             for outputs in [outputs for outputs in _outputs(lock) if outputs in _outputs(old)]:
@@ -156,6 +158,8 @@ def model(lock: Lock, name: str, revision: Revision, metrics: bytes) -> Model:
         seeds = data.pop(SEED), hyperparameters.pop(SEED, "")
         accuracies = {"test": scores["test"]["accuracy"]}
         accuracies |= {key: score["accuracy"] for key, score in scores.items() if score}
+        if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
+            raise UserError(f"{run}: {path}: an accuracy is not between 0 and 1")
     except KeyError as error:
         raise UserError(f"{run}: comes from a different pipeline: {error} is missing") from None
     code = [item for item in sorted(sources.items()) if paths.RAW not in Path(item[0]).parents]

@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from digits import data
 from digits.plumbing import params, paths
 from digits.plumbing.errors import UserError, first_line
-from digits.plumbing.stage import run_main
+from digits.plumbing.stage import PIPELINE, run_main
 from digits.plumbing.terminal import redact, sanitize, wrap
 from digits.portable import runtime
 from revisions import files, runs
@@ -122,6 +122,8 @@ def _folders() -> str:
 
 
 def _pipeline() -> str:
+    if not PIPELINE.is_file():
+        raise UserError(f"{PIPELINE}: no such file; git restore {PIPELINE}")
     try:
         with Repo() as repo:
             changed = ", ".join(repo.status()) or "nothing"

@@ -1,6 +1,8 @@
 """Read and write whole files, and remember which were read."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +50,8 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part.write_bytes(contents[path])
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(path)) from None
         for path, part in temporary.items():

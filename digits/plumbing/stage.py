@@ -76,7 +76,11 @@ def check_declared(outputs: Iterable[Path]) -> None:
     The message has each line to add. A stage not in dvc.yaml is not checked.
     """
     name = getattr(sys.modules["__main__"].__spec__, "name", "").removeprefix("stages.")
-    stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
+    try:
+        stage = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"].get(name)
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError):
+        hint = "no stages in it; nothing was written; for more: dvc status"
+        raise UserError(f"{PIPELINE}: {hint}") from None
     if stage is None:
         return
     missing = []

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 
 # User and password in a URL, up to the last @ before the path.
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
-MAX_COLUMNS = 100
+MIN_COLUMNS, MAX_COLUMNS = 10, 100
 
 
-def sanitize(text: str) -> str:
+def sanitize(text: str, encoding: str = "") -> str:
     """Return the text with a ? for each character that would not print as itself.
 
-    Such a character controls the terminal or the direction of writing, or the encoding lacks it.
+    Such a character controls the terminal or the direction of writing, or the encoding, by default
+    that of standard output, lacks it.
     """
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
     shown = "".join(character if character.isprintable() else "?" for character in text)
     return shown.encode(encoding, "replace").decode(encoding)
 
@@ -33,7 +34,7 @@ def shorten(text: str, length: int) -> str:
 
 def announce(step: str) -> None:
     """Tell a terminal about a step that takes seconds, when it begins."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         print(f"{step} ...", file=sys.stderr, flush=True)
 
 
@@ -43,8 +44,9 @@ def warn(text: str) -> None:
 
 
 def columns() -> int:
-    """Return the terminal's width, at most MAX_COLUMNS; MAX_COLUMNS if output is redirected."""
-    return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)
+    """Return the terminal's width within its limits; MAX_COLUMNS if output is redirected."""
+    width = shutil.get_terminal_size((MAX_COLUMNS, 24)).columns
+    return max(MIN_COLUMNS, min(width, MAX_COLUMNS))
 
 
 def wrap(paragraphs: Iterable[str]) -> list[str]:

@@ -39,6 +39,8 @@ def test_bad_input(small: Workspace, tmp_path: Path) -> None:
     arrays = dict(np.load(file(RAW)))
     np.savez(small.path / RAW, **arrays | {"x_test": arrays["x_test"] / 255})
     assert refused("prepare", RAW).endswith("; multiply by 255 first")
+    file("dvc.yaml").write_text("a: 1")
+    assert refused("train_hidden", "dvc.yaml").startswith("no stages in it; nothing was written")
     file(TRAIN).unlink()
     assert refused("train_hidden", TRAIN) == "no such file"
     file(MODEL).write_bytes(b"PK")

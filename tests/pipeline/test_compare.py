@@ -105,7 +105,11 @@ def test_the_commands_run_the_missing_seeds(small: Workspace) -> None:
     append_comment(small.path / "digits/portable/layers.py")
     commit = small.run("git", "rev-parse", "wide").stdout[:7]
     there = f"git switch --detach {commit} && {commands[1]} && git switch -"
-    assert there in compare(small, "wide")
+    said = " ".join(compare(small, "wide").replace("\\\n", "").split())
+    assert f"git stash && {there} && git stash pop" in said
+    (small.path / ".dvc/config.local").write_text("[core")
+    board = small.run_module("revisions.leaderboard").stdout
+    assert board.splitlines()[-1].startswith("DVC's queue cannot be read (")
 
 
 def store(workspace: Workspace, content: bytes, suffix: str = "") -> str:
@@ -208,7 +212,8 @@ def test_no_statement_on_stale_files(small: Workspace) -> None:
 def test_changes_after_the_run_are_named(small: Workspace) -> None:
     small.set_params(**{"train_hidden.units": 16})
     append_comment(small.path / "stages/train_hidden.py")
-    changed = "train_hidden.units, stages/train_hidden.py"
+    (small.path / "digits/portable/NOTES.md").touch()
+    changed = "train_hidden.units, digits/portable, stages/train_hidden.py"
     assert f", changed since its run: {changed}\n" in compare(small, "wide")
     result = small.run_module("revisions.result").stdout
     assert f"changed since this run: {changed}; run dvc repro\n" in result

@@ -73,6 +73,9 @@ def test_problems_in_the_workspace(small: Workspace) -> None:
     small.set_params(**{"evaluate.models": ["nobody"]})
     said = doctor(small, problems="params folders pipeline")
     assert said["params"].endswith("evaluate.models has nobody, but no stages/train_nobody.py")
+    (small.path / "dvc.yaml").unlink()
+    said = doctor(small, problems="params folders pipeline")
+    assert said["pipeline"].endswith("dvc.yaml: no such file; git restore dvc.yaml")
 
 
 def test_a_merge_conflict_is_named_and_what_docs_say_resolves_it(small: Workspace) -> None:

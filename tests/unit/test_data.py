@@ -98,6 +98,7 @@ def test_prepared_data_that_do_not_fit_are_refused() -> None:
         files.write(paths.prepared("train"), content)
         with pytest.raises(UserError, match=r"^data/prepared/train\.npz: .* run dvc repro --force"):
             data.read(("train",))
-    files.write(paths.DATASET, b'{"name": "mine", "labels": 5}')
-    with pytest.raises(UserError, match=r"^data/prepared/dataset\.json: labels: "):
-        data.read(("train",))
+    for key, value in (("labels", 5), ("shape", (784,)), ("shape", (-1, 28))):
+        files.write(paths.DATASET, formats.json_bytes(description | {key: value}))
+        with pytest.raises(UserError, match=rf"^data/prepared/dataset\.json: {key}"):
+            data.read(("train",))

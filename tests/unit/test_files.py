@@ -17,6 +17,10 @@ def test_all_files_are_written_or_none(tmp_path: Path) -> None:
     assert error.value.filename == str(second)
     assert first.read_bytes() == b"old"
     assert not [*tmp_path.rglob("*.part")]
+    second.mkdir()
+    with pytest.raises(IsADirectoryError, match=str(second)):
+        files.write_all({first: b"new", second: b"new"})
+    assert first.read_bytes() == b"old"
 
 
 def test_a_file_is_replaced_and_never_changed_in_place(tmp_path: Path) -> None:

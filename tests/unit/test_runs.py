@@ -131,6 +131,16 @@ BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range
         (f"a0: &a0 [x]\n{BOMB}", METRICS, "dvc.lock is too large or nested too deeply"),
         (run(), {"test": {}, "validation": {}}, "comes from a different pipeline: 'accuracy' is "),
         (run(), METRICS | {"test": {"accuracy": int("9" * 400)}}, "metrics/hidden.json: test.acc"),
+        (
+            run(),
+            METRICS | {"test": {"accuracy": 7}},
+            "metrics/hidden.json: an accuracy is n",
+        ),
+        (
+            json.loads(json.dumps(run()).replace("s/h", "s/my h")),
+            METRICS,
+            "metrics/my hid",
+        ),
         ({**run(), "prepare": run("12")["prepare"]}, METRICS, "train_hidden used a different dat"),
         ({k.replace("train", "fit"): v for k, v in run(units=7).items()}, METRICS, "comes from a"),
     ],
@@ -200,12 +210,29 @@ def test_a_stage_that_was_left_behind_says_nothing_of_parameters(name: str) -> N
 def test_results_that_were_recorded_without_a_run() -> None:
     """`dvc commit --force evaluate` after a training: the metrics are those of the old model."""
     commit(run(units=77), METRICS | {"test": {"accuracy": 0.7}})
+    commit(run("12", units=77), METRICS | {"test": {"accuracy": 0.7}})
     commit(run(), METRICS | {"test": {"accuracy": 0.7}})
     models, left_out = runs.models()
     assert [dict(model.settings.hyperparameters)["units"] for model in models] == ["77"]
     assert [reason.split(";")[1] for reason in left_out] == [" dvc repro --force evaluate"]
     said = "dvc.lock has train_hidden.units 100 for files that an earlier commit has with 77; "
     assert runs.unrun_parameters(files.find("main")).startswith(said)
+
+
+def test_a_merge_that_takes_parameters_from_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for day, (branch, stages) in enumerate(
+        [("main", run()), ("ours", run(seed=5)), ("theirs", run(units=200))], start=1
+    ):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"2026-01-{day:02} 12:00 +0000")
+        git("switch", "--quiet", "--force-create", branch, *["main"] * (day > 1))
+        commit(stages)
+    git("switch", "--quiet", "ours")
+    git("merge", "--quiet", "--no-commit", "--strategy", "ours", "theirs")
+    merged = run(seed=5)
+    merged["train_hidden"]["params"] = {"params.yaml": {"train_hidden": {"units": 200, "seed": 5}}}
+    commit(merged)
+    said = "dvc.lock has train_hidden.units 200 for files that an earlier commit has with 100; "
+    assert runs.unrun_parameters(files.find("ours")).startswith(said)
 
 
 def test_a_folder_in_the_place_of_dvc_lock_is_no_run() -> None:
