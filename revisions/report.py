@@ -159,7 +159,11 @@ def _png(image: np.ndarray) -> bytes:
 def _few_colors(figure: bytes) -> bytes:
     """Return a PNG file in 256 colors: less than half as long, and a figure looks the same."""
     content = io.BytesIO()
-    Image.open(io.BytesIO(figure)).convert("RGB").quantize(256).save(content, "PNG")
+    try:
+        Image.open(io.BytesIO(figure)).convert("RGB").quantize(256).save(content, "PNG")
+    except Exception:
+        # Pillow refuses damaged and huge pictures in several ways; a browser shows what it can.
+        return figure
     return content.getvalue()
 
 

@@ -1,5 +1,6 @@
 """Parse params.yaml, and check it group by group."""
 
+import json
 import reprlib
 from typing import Any, TypeVar
 
@@ -58,6 +59,8 @@ def read() -> dict[str, Any]:
     try:
         # DVC uses the same parser and YAML version (1.2). It refuses repeated keys.
         values = YAML(typ="safe", pure=True).load(content.decode())
+        # Refuses aliases of what they are in.
+        json.dumps(values, default=str, skipkeys=True)
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through exceptions of int() and of deep nesting.
         mark = getattr(error, "problem_mark", None)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from revisions.report import _few_colors
 from tests.conftest import CHARTS, MODELS, Browse, Workspace
 
 # A name of `wide`: nothing but text.
@@ -69,6 +70,10 @@ def test_two_branches(small: Workspace, browse: Browse) -> None:
     assert narrow.locator(".wide").evaluate_all(
         "tables => tables.every(table => table.scrollWidth <= table.clientWidth)"
     )
+
+
+def test_a_figure_that_cannot_be_read_stays_as_it_is() -> None:
+    assert _few_colors(b"no picture") == b"no picture"
 
 
 def test_without_the_files_of_dvc(small: Workspace, browse: Browse, tmp_path: Path) -> None:

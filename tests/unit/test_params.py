@@ -73,6 +73,7 @@ def test_other_mistakes_in_a_group() -> None:
         ("", ": must hold groups of parameters"),
         ("a: 1\na: 2\n", r', line 2: not YAML \(found duplicate key "a"'),
         ("a: !!python/object/apply:os.getcwd []", r", line 1: not YAML \(could not determine a co"),
+        ("a: &a [*a]", r": not YAML \(Circular reference detected"),
         ("a: \xff", r": not YAML \('utf-8' codec can't decode byte 0xff"),
     ],
 )
