@@ -21,9 +21,9 @@ MIN_PAPER = 0.4
 # The greatest fraction of the pixels around a piece of ink that are as dark as the ink.
 MAX_DARK = 0.2
 
-# Half the thickness of a digit's thickest part times its ink, by the square of its height and by
-# height and width together: labels have more, and 5 of 2,000 of tests/photographs.py. Labels in a
-# row have at least this fraction of the height of the tallest.
+# How bold a digit may be: half the thickness of its thickest part times the area of its ink, by the
+# square of its height and by the sum of height and width. Labels are bolder, and 5 of 2,000 of
+# tests/photographs.py. Labels in a row have this fraction of the tallest one's height, or more.
 MAX_BOLD, MIN_LABEL = 0.06, 0.8
 
 # A frame holds a piece of this fraction of its height.
@@ -52,14 +52,14 @@ def find(brightness: np.ndarray) -> np.ndarray:
     heights = np.ptp(boxes[:, 0], axis=1)
     tall = boxes[heights >= MIN_LABEL * heights.max(initial=0)]
     labels = [tuple(slice(*side) for side in box) for box in tall]
-    ink, deep = numbers > 0, ndimage.distance_transform_cdt(np.pad(numbers, 1))[1:-1, 1:-1]
-    bold = [deep[a].max() * ink[a].sum() / len(ink[a]) ** 2 / sum(ink[a].shape) for a in labels]
+    mask, deep = numbers > 0, ndimage.distance_transform_cdt(np.pad(numbers, 1))[1:-1, 1:-1]
+    bold = [deep[a].max() * mask[a].sum() / len(mask[a]) ** 2 / sum(mask[a].shape) for a in labels]
     if max(bold, default=0) > MAX_BOLD:
         contrast = np.zeros_like(contrast)
         for label in labels:
             pixels, inside = brightness[label], _contrast(brightness[label])
             # Ink that is as bright as the label is a part of the label.
-            brighter = np.sum(inside * (pixels - np.median(pixels[ink[label]])))
+            brighter = np.sum(inside * (pixels - np.median(pixels[mask[label]])))
             if abs(brighter) > MIN_CONTRAST * DARK_PAPER * np.sum(inside):
                 contrast[label] = inside
         numbers, boxes = pieces(contrast > strength(contrast) / 4)

@@ -12,7 +12,6 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -34,8 +33,8 @@ from digits.portable import formats
 WORKSPACE = "workspace"
 LOCK = Path("dvc.lock")
 # Git's output is parsed here, so it must not depend on the user's settings.
-OPTIONS = ("color.ui=false", "i18n.logOutputEncoding=UTF-8", "log.showSignature=false")
-GIT = ("git", "--no-pager", *chain(*(("-c", option) for option in OPTIONS)))
+SETTINGS = "-c color.ui=false -c i18n.logOutputEncoding=UTF-8 -c log.showSignature=false"
+GIT = ("git", "--no-pager", *SETTINGS.split())
 # Limits of a dvc.lock that others wrote: nested deeper, it crashes PyYAML, and in a few bytes,
 # aliases can stand for any number of values.
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 20_000, 100
@@ -329,8 +328,8 @@ def current_inputs(lock: Lock) -> dict[str, str]:
     now = {key: format_value(value) for key, value in values.items()}
     for name, md5 in lock.sources.items():
         path = Path(name)
-        outside = path.is_absolute() or ".." in path.parts
-        # Data that are not here count as unchanged; a folder elsewhere may be large.
+        # Data that are not here count as unchanged, and so do folders outside, which may be large.
+        outside = path.is_dir() and (path.is_absolute() or ".." in path.parts)
         kept = md5 if path.is_relative_to(paths.RAW) or outside else ""
         now[name] = md5_of_path(path) if path.exists() and not outside else kept
     return now

@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 MODELS: list[str] = PARAMS["evaluate"]["models"]
-# The comparison with the baseline has none for a model alone.
+# A single model has no comparison to draw.
 CHARTS = (ROOT / "dvc.yaml").read_text().count("title: ") - (len(MODELS) == 1)
 STAGES = ["prepare", *(f"train_{name}" for name in MODELS), "evaluate"]
 SMALL_SIZES = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}

@@ -59,7 +59,7 @@ def read() -> dict[str, Any]:
     try:
         # DVC uses the same parser and YAML version (1.2). It refuses repeated keys.
         values = YAML(typ="safe", pure=True).load(content.decode())
-        # Refuses aliases of what they are in.
+        # Fails if an alias stands within its own anchor.
         json.dumps(values, default=str, skipkeys=True)
     except Exception as error:
         # Besides YAMLError, ruamel.yaml lets through exceptions of int() and of deep nesting.

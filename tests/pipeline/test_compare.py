@@ -264,11 +264,14 @@ def test_what_cannot_be_compared_is_named(small: Workspace) -> None:
     for name in others:
         del stages[f"train_{name}"]
     stages["train_hidden"]["params"]["params.yaml"]["train_hidden"]["units"] = "\x1b[31m64"
+    # It may be large.
+    stages["prepare"]["deps"].append({"path": "../home", "md5": "a.dir"})
     # A data set with other training images, but the same test images.
     entry(stages, "prepare", "data/raw/small.npz")["md5"] = "f" * 32
     write_lock(small, stages)
     text = " ".join(compare(small, "wide").split())
-    assert " hidden: " in text
+    # It differs from that of wide, but is not read.
+    assert " hidden: " in text and text.count("../home") == 1
     assert (f"not compared, only in wide: {', '.join(others)}" in text) == bool(others)
     assert f"train_hidden.units {WIDE} -> ?[31m64" in text
     for stage in ("prepare", "evaluate"):

@@ -11,6 +11,7 @@ from digits.plumbing.errors import UserError
 from revisions import runs
 from sweep import experiments
 from sweep.__main__ import main
+from tests.conftest import MODELS
 
 UNITS = "train_hidden.units=8"
 RATES = "train_hidden.learning_rate=tag(log, interval(1e-4, 1e-2))"
@@ -37,7 +38,6 @@ def test_options_are_multiplied_and_named_whatever_their_order() -> None:
         ([RATES], "an interval needs --trials"),
         (["train_hidden.epochs=interval(0,9)", "--trials=9"], "train_hidden.epochs is 0.0; must"),
         (["prepare.seed=1,2", "--trials=9"], "a search needs validation images, the same in all"),
-        (["evaluate.examples=3,4", "--trials=9"], "--model: whose validation accuracy"),
     ],
 )
 def test_an_invalid_option_is_refused_in_one_line(
@@ -48,6 +48,14 @@ def test_an_invalid_option_is_refused_in_one_line(
         main()
     (line,) = str(refusal.value).splitlines()
     assert line.startswith("-S runtime.portable=true ") and reason in line
+
+
+def test_whose_accuracy_counts_is_said_or_asked_for() -> None:
+    options = [f"train_{name}.epochs=1,2" for name in MODELS]
+    assert experiments.Search(options, MODELS[-1], seed=1).model == MODELS[-1]
+    for model in (None, "nobody")[len(MODELS) == 1 :]:
+        with pytest.raises(UserError, match=r"^--model: whose validation accuracy counts, "):
+            experiments.Search(options, model, seed=1)
 
 
 def height(rate: float, units: float) -> float:
